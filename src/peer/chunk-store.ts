@@ -1,0 +1,70 @@
+import type { Epoch, GroupId, Ino, NodeId, SessionId } from '../common/ids.ts';
+
+/** Who changes data, under which right: checked before every read and commit. */
+export interface DataContext {
+  readonly sid: SessionId;
+  readonly sepoch: Epoch;
+  /** Sequence of the lease it happens under; 0 until leases exist. */
+  readonly lseq: number;
+  readonly rg: GroupId;
+  readonly rgEpoch: Epoch;
+}
+
+/** A replica group this peer belongs to, as the metaserver last told it. */
+export interface GroupView {
+  readonly rg: GroupId;
+  readonly epoch: Epoch;
+  readonly primary: NodeId | undefined;
+  readonly members: readonly NodeId[];
+}
+
+/** Every change of file bytes is one of these, and goes through one commit function. */
+export type DataRecord =
+  | { readonly kind: 'write'; readonly offset: number; readonly data: Uint8Array }
+  /** `size` becomes the end of the file: bytes behind it are gone, bytes up to it read as zeros. */
+  | { readonly kind: 'truncate'; readonly size: number }
+  /** The range reads as zeros afterwards; the size stays. */
+  | { readonly kind: 'zero'; readonly offset: number; readonly length: number };
+
+export interface StoreSpace {
+  readonly bytesTotal: number;
+  /** What files may still take: free space less the floor kept for metadata. */
+  readonly bytesFree: number;
+  readonly bytesOwned: number;
+  readonly bytesCached: number;
+}
+
+/**
+ * The bytes of this machine: one sparse backing file per inode. Offsets and lengths are bytes,
+ * safe integers >= 0. All errors are FsError: ENOSPC, EFBIG, EIO (also a checksum that does not
+ * match), ESTALE (fenced epoch).
+ *
+ * A commit or read returns a promise only when it must wait (a sealed chunk is reopened durably
+ * before its first change, a file is opened); otherwise the work is done when the call returns.
+ * Changes of one inode take effect in the order of the calls.
+ */
+export interface ChunkStore {
+  /**
+   * Fills target[0..length) from `offset`. Bytes past the end of the backing file and holes read
+   * as zeros: the caller clamps to the authoritative size.
+   */
+  read(ino: Ino, offset: number, target: Uint8Array): void | Promise<void>;
+  /** Applies one record. ENOSPC comes from here, before anything of it is accepted. */
+  commit(context: DataContext, ino: Ino, record: DataRecord): void | Promise<void>;
+  /**
+   * Before the first change of an inode in this process life: bytes of the backing file past
+   * `size` (left by an interrupted truncate or an unpublished write) are cut off, durably.
+   */
+  reconcile(ino: Ino, size: number): Promise<void>;
+  /** Everything committed so far for this inode is on stable storage when it resolves. */
+  fsync(ino: Ino): Promise<void>;
+  /** No handle is open any more: descriptors and space grants may be given back. */
+  release(ino: Ino): void;
+  /** Deletes backing files and their index entries; unknown inos are fine. */
+  remove(inos: readonly Ino[]): Promise<void>;
+  /** Allocated bytes in 512-byte units, as stat(2) shows them; 0 without a backing file. */
+  blocks(ino: Ino): number | Promise<number>;
+  space(): StoreSpace;
+  /** Membership from the metaserver: commits and reads with another epoch fail with ESTALE. */
+  setGroups(groups: readonly GroupView[]): void;
+}
