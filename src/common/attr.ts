@@ -13,7 +13,7 @@ export interface Attr {
   readonly nlink: number;
   readonly uid: number;
   readonly gid: number;
-  /** Device number as in stat(2), for character and block devices. */
+  /** Device number in Linux's 32-bit encoding, for character and block devices. */
   readonly rdev: number;
   readonly size: number;
   readonly atime: Timespec;

@@ -1,4 +1,4 @@
-import * as wire from '../../../gen/common.ts';
+import type * as wire from '../../../gen/common.ts';
 import type { Attr, Timespec } from '../attr.ts';
 import { asGroupId, asIno, safeInteger } from '../ids.ts';
 

@@ -1,0 +1,29 @@
+/** What a session needs from its owner, and what it tells whoever waits for a request. */
+import type { ServerFrame, SessionKind, Welcome } from '../../../gen/meta.ts';
+import type { ClusterId, NodeId } from '../ids.ts';
+import type { Logger } from '../log.ts';
+
+export interface SessionOptions {
+  readonly socketPath: string;
+  readonly clusterId: ClusterId;
+  readonly nodeId: NodeId;
+  readonly nodeName: string;
+  readonly kind: SessionKind;
+  /** Random number of this process life. */
+  readonly instance: number;
+  /** How long a request waits for an unreachable server, milliseconds. */
+  readonly waitMs: number;
+  readonly bootMs: () => number;
+  readonly log: Logger;
+  /** After each (re)connection, before waiting requests are sent again. */
+  onWelcome(welcome: Welcome): void;
+  /** Frames the server sends unasked. */
+  onPush(frame: ServerFrame): void;
+}
+
+/** Who waits for a request: its interrupts, and what it shows it waits for. */
+export interface Waiter {
+  interrupt: (() => void) | undefined;
+  interrupted: boolean;
+  waitsFor: 'metaserver' | 'disk' | undefined;
+}

@@ -1,0 +1,178 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { SessionKind } from '../../../gen/meta.ts';
+import { ManualClock } from '../../../src/common/clock.ts';
+import { silentLogger } from '../../../src/common/log.ts';
+import { SessionClient } from '../../../src/common/rpc/session-client.ts';
+import type { Waiter } from '../../../src/common/rpc/session-options.ts';
+import { CLUSTER, NODE, ScriptedMetaserver } from '../../support/scripted-metaserver.ts';
+
+const WAIT_MS = 60_000;
+const STATFS = { $case: 'statfs', value: {} } as const;
+
+async function socketIn(t: TestContext): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'dfs-session-'));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  return join(dir, 's');
+}
+
+function options(socketPath: string, clock: ManualClock): Parameters<typeof SessionClient.open>[0] {
+  return {
+    socketPath,
+    clusterId: CLUSTER,
+    nodeId: NODE,
+    nodeName: 'test',
+    kind: SessionKind.MOUNT,
+    instance: 1,
+    waitMs: WAIT_MS,
+    bootMs: () => clock.bootMs(),
+    log: silentLogger,
+    onWelcome: () => undefined,
+    onPush: () => undefined,
+  };
+}
+
+interface Pair {
+  readonly server: ScriptedMetaserver;
+  readonly client: SessionClient;
+  readonly clock: ManualClock;
+  readonly socketPath: string;
+}
+
+async function connect(t: TestContext): Promise<Pair> {
+  const socketPath = await socketIn(t);
+  const clock = new ManualClock();
+  const server = await ScriptedMetaserver.start(socketPath);
+  t.after(() => server[Symbol.asyncDispose]());
+  const client = await SessionClient.open(options(socketPath, clock));
+  t.after(() => client[Symbol.asyncDispose]());
+  return { server, client, clock, socketPath };
+}
+
+function waiter(): Waiter {
+  return { interrupt: undefined, interrupted: false, waitsFor: undefined };
+}
+
+test('what is unanswered at a lost stream is sent again in order, under the same ids', async (t) => {
+  const { server, client } = await connect(t);
+  const asked = [1n, 2n, 3n].map((unique) =>
+    client.request(STATFS, { connection: 7n, unique, acked: 0n }),
+  );
+  await server.until(() => server.requests.length === 3);
+  const sent = [...server.requests];
+  server.reply(sent[1]?.id ?? 0n);
+  await asked[1];
+  server.requests.length = 0;
+  server.drop();
+  await server.until(() => server.requests.length === 2);
+  assert.deepEqual(server.requests, [sent[0], sent[2]]);
+  for (const { id } of server.requests) {
+    server.reply(id);
+    server.reply(id);
+  }
+  await Promise.all(asked);
+  assert.equal(client.pendingCount, 0);
+  assert.equal(client.waitingSinceMs, undefined);
+});
+
+test('a request fails at its bound while the server is away, and while it is silent', async (t) => {
+  const { server, client, clock } = await connect(t);
+  const silent = client.request(STATFS);
+  clock.advance(WAIT_MS + 1);
+  await assert.rejects(silent, { code: 'EIO' });
+  assert.equal(client.up, true);
+  server.onHello = () => undefined;
+  server.drop();
+  await server.until(() => server.hellos === 2);
+  const away = client.request(STATFS);
+  clock.advance(WAIT_MS - 1000);
+  const late = client.request(STATFS);
+  clock.advance(1001);
+  await assert.rejects(away, { code: 'EIO' });
+  assert.equal(client.pendingCount, 1);
+  server.welcome(1);
+  await server.until(() => server.requests.length === 2);
+  server.reply(server.requests.at(-1)?.id ?? 0n);
+  await late;
+});
+
+test('an interrupt ends a wait only once the server is away, also when it came before', async (t) => {
+  const { server, client } = await connect(t);
+  const who = waiter();
+  const asked = client.request(STATFS, undefined, who);
+  assert.equal(who.waitsFor, 'metaserver');
+  who.interrupted = true;
+  who.interrupt?.();
+  await server.until(() => server.requests.length === 1);
+  assert.equal(client.pendingCount, 1);
+  server.onHello = () => undefined;
+  server.drop();
+  await assert.rejects(asked, { code: 'EINTR' });
+  assert.equal(who.waitsFor, undefined);
+  await assert.rejects(client.request(STATFS, undefined, who), { code: 'EINTR' });
+});
+
+test('a server that is not ready yet is as good as away', async (t) => {
+  const { server, client } = await connect(t);
+  const asked = client.request(STATFS);
+  server.onHello = () => {
+    if (server.hellos < 4) server.refuse('unavailable');
+    else server.welcome(1);
+  };
+  await server.until(() => server.requests.length === 1);
+  server.drop();
+  await server.until(() => server.requests.length === 2);
+  assert.equal(server.hellos, 4);
+  server.reply(server.requests[0]?.id ?? 0n);
+  await asked;
+});
+
+test('a refusal after a reconnection fails what waits', async (t) => {
+  const { server, client } = await connect(t);
+  const asked = client.request(STATFS);
+  server.onHello = () => server.refuse('other-cluster');
+  await server.until(() => server.requests.length === 1);
+  server.drop();
+  await assert.rejects(asked, { code: 'EPROTO' });
+});
+
+test('a session that a newer process took over never comes back', async (t) => {
+  const { server, client } = await connect(t);
+  const asked = client.request(STATFS);
+  await server.until(() => server.requests.length === 1);
+  server.refuse('session-ended');
+  await assert.rejects(asked, { code: 'EPROTO' });
+  await assert.rejects(client.request(STATFS), { code: 'EPROTO' });
+  assert.equal(client.up, false);
+  assert.equal(server.hellos, 1);
+});
+
+test('a welcome with another sid fails what belonged to the old session', async (t) => {
+  const { server, client } = await connect(t);
+  const asked = client.request(STATFS);
+  server.onHello = () => server.welcome(2);
+  await server.until(() => server.requests.length === 1);
+  server.drop();
+  await assert.rejects(asked, { code: 'EIO' });
+  assert.equal(client.sid, 2);
+});
+
+test('dispose ends every wait, and later requests fail at once', async (t) => {
+  const { client } = await connect(t);
+  const asked = client.request(STATFS);
+  const failed = assert.rejects(asked, { code: 'EIO' });
+  await client[Symbol.asyncDispose]();
+  await failed;
+  assert.equal(client.up, false);
+  await assert.rejects(client.request(STATFS), { code: 'EIO' });
+});
+
+test('opening gives up when no server answers within the bound', async (t) => {
+  const clock = new ManualClock();
+  const opening = SessionClient.open(options(await socketIn(t), clock));
+  clock.advance(WAIT_MS + 1);
+  await assert.rejects(opening, { code: 'EIO' });
+});
