@@ -1,0 +1,126 @@
+/** Steps that several operations share: finding inodes, moving directories on, last links. */
+import {
+  compareTime,
+  isDirectory,
+  isRegular,
+  isSymlink,
+  LINKS_MAX,
+  type Timespec,
+} from '../../common/attr.ts';
+import { FsError } from '../../common/errno.ts';
+import type { Epoch, GroupId, Ino, SessionId } from '../../common/ids.ts';
+import type { Entry, Inode } from './records.ts';
+import type { Txn } from './txn.ts';
+
+/** What an operation needs from outside. */
+export interface OpContext {
+  readonly now: Timespec;
+  readonly sid: SessionId;
+  /** The replica group of new files. */
+  readonly rg: GroupId;
+  /** False while the database's disk is nearly full: nothing may be added then. */
+  readonly mayGrow: boolean;
+  /** A number never handed out before. Taken last, when nothing can fail any more. */
+  takeIno(): Ino;
+}
+
+/** What the caller saw under a name it removes, and whether it has that open. */
+export interface KnownTarget {
+  readonly knownIno: number;
+  readonly knownOpen: boolean;
+}
+
+export interface SessionRef {
+  readonly sid: SessionId;
+  readonly sepoch: Epoch;
+}
+
+export function requireInode(txn: Txn, ino: Ino): Inode {
+  const inode = txn.inode(ino);
+  if (inode === undefined) throw new FsError('ENOENT', `inode ${ino} does not exist`);
+  return inode;
+}
+
+/** @throws FsError ENOENT, also for a directory that was removed; ENOTDIR */
+export function requireDirectory(txn: Txn, ino: Ino): Inode {
+  const inode = requireInode(txn, ino);
+  if (!isDirectory(inode.mode)) throw new FsError('ENOTDIR', `inode ${ino} is not a directory`);
+  if (inode.nlink === 0) throw new FsError('ENOENT', `directory ${ino} was removed`);
+  return inode;
+}
+
+/** The inode behind an entry; its absence means a damaged database. */
+export function entryInode(txn: Txn, entry: Entry): Inode {
+  const inode = txn.inode(entry.ino);
+  if (inode === undefined) throw new FsError('EIO', `an entry names missing inode ${entry.ino}`);
+  return inode;
+}
+
+export function requireSpace(context: OpContext): void {
+  if (!context.mayGrow) throw new FsError('ENOSPC', 'the disk of the metaserver is nearly full');
+}
+
+export function requireLinkRoom(dir: Inode, ino: Ino): void {
+  if (dir.nlink >= LINKS_MAX) throw new FsError('EMLINK', `directory ${ino} has too many children`);
+}
+
+export interface DirectoryChange {
+  readonly entries: number;
+  /** Subdirectories gained or lost. */
+  readonly links: number;
+  /** Entry seqs used up. */
+  readonly seqs: number;
+}
+
+/** Puts the directory with its counters and times moved on; mtime never goes backwards. */
+export function changeDirectory(
+  txn: Txn,
+  ino: Ino,
+  change: DirectoryChange & { readonly now: Timespec },
+): Inode {
+  const dir = requireDirectory(txn, ino);
+  const changed: Inode = {
+    ...dir,
+    nlink: dir.nlink + change.links,
+    entries: dir.entries + change.entries,
+    nextSeq: dir.nextSeq + change.seqs,
+    mtime: compareTime(change.now, dir.mtime) > 0 ? change.now : dir.mtime,
+    ctime: change.now,
+    av: dir.av + 1,
+    dirv: dir.dirv + 1,
+  };
+  txn.putInode(ino, changed);
+  return changed;
+}
+
+/** Removes the record; the bytes of a regular file are queued for reclaim. */
+export function deleteInode(txn: Txn, ino: Ino, inode: Inode): void {
+  txn.deleteInode(ino);
+  if (isSymlink(inode.mode)) txn.deleteSymlink(ino);
+  if (isRegular(inode.mode)) txn.addReclaim(ino, inode.rg);
+}
+
+/**
+ * Takes one link away. With none left the inode goes, unless the caller may have it open: then it
+ * stays until closeUnlinked or the end of the session.
+ */
+export function dropLink(
+  txn: Txn,
+  ino: Ino,
+  drop: KnownTarget & { readonly now: Timespec; readonly sid: SessionId },
+): { readonly inode: Inode; readonly kept: boolean } {
+  const inode = requireInode(txn, ino);
+  const nlink = isDirectory(inode.mode) ? 0 : inode.nlink - 1;
+  const kept = nlink === 0 && (drop.knownOpen || drop.knownIno !== ino);
+  const changed: Inode = {
+    ...inode,
+    nlink,
+    ctime: drop.now,
+    av: inode.av + 1,
+    openers: kept ? 1 : inode.openers,
+  };
+  if (nlink > 0 || kept) txn.putInode(ino, changed);
+  else deleteInode(txn, ino, inode);
+  if (kept) txn.putOpener(ino, drop.sid);
+  return { inode: changed, kept };
+}
