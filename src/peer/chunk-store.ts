@@ -49,7 +49,10 @@ export interface ChunkStore {
    * as zeros: the caller clamps to the authoritative size.
    */
   read(ino: Ino, offset: number, target: Uint8Array): void | Promise<void>;
-  /** Applies one record. ENOSPC comes from here, before anything of it is accepted. */
+  /**
+   * Applies one record. ENOSPC comes from here, before anything of it is accepted. Errors are
+   * thrown or reject; `record.data` stays untouched until the work is done.
+   */
   commit(context: DataContext, ino: Ino, record: DataRecord): void | Promise<void>;
   /**
    * Before the first change of an inode in this process life: bytes of the backing file past
@@ -58,6 +61,8 @@ export interface ChunkStore {
   reconcile(ino: Ino, size: number): Promise<void>;
   /** Everything committed so far for this inode is on stable storage when it resolves. */
   fsync(ino: Ino): Promise<void>;
+  /** Everything committed so far for any inode is on stable storage when it resolves. */
+  syncAll(): Promise<void>;
   /** No handle is open any more: descriptors and space grants may be given back. */
   release(ino: Ino): void;
   /** Deletes backing files and their index entries; unknown inos are fine. */

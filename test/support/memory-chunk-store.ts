@@ -1,0 +1,155 @@
+import { FILE_BYTES_MAX } from '../../src/common/attr.ts';
+import { FsError } from '../../src/common/errno.ts';
+import { BLOCK_BYTES, type Epoch, type GroupId, type Ino } from '../../src/common/ids.ts';
+import type {
+  ChunkStore,
+  DataContext,
+  DataRecord,
+  GroupView,
+  StoreSpace,
+} from '../../src/peer/chunk-store.ts';
+
+const SECTOR_BYTES = 512;
+
+interface MemoryFile {
+  readonly pages: Map<number, Uint8Array>;
+  bytes: number;
+}
+
+/** A chunk store without a disk, for tests of what stands on one; it keeps whole pages. */
+export class MemoryChunkStore implements ChunkStore {
+  readonly #files = new Map<Ino, MemoryFile>();
+  readonly #capacityBytes: number;
+  #groups = new Map<GroupId, Epoch>();
+  #pageCount = 0;
+
+  constructor(options: { readonly capacityBytes?: number } = {}) {
+    this.#capacityBytes = options.capacityBytes ?? 2 ** 40;
+  }
+
+  read(ino: Ino, offset: number, target: Uint8Array): void {
+    const file = this.#files.get(ino);
+    target.fill(0);
+    for (const { page, at, length, from } of pieces(offset, target.length)) {
+      const source = file?.pages.get(page);
+      if (source !== undefined) target.set(source.subarray(at, at + length), from);
+    }
+  }
+
+  commit(context: DataContext, ino: Ino, record: DataRecord): void {
+    if (this.#groups.get(context.rg) !== context.rgEpoch) {
+      throw new FsError('ESTALE', `replica group ${context.rg} epoch ${context.rgEpoch}`);
+    }
+    switch (record.kind) {
+      case 'write':
+        this.#write(ino, record.offset, record.data);
+        return;
+      case 'truncate':
+        this.#truncate(ino, record.size);
+        return;
+      case 'zero':
+        this.#zero(ino, record.offset, record.length);
+    }
+  }
+
+  async reconcile(ino: Ino, size: number): Promise<void> {
+    const file = this.#files.get(ino);
+    if (file !== undefined && file.bytes > size) this.#truncate(ino, size);
+  }
+
+  async fsync(): Promise<void> {}
+
+  async syncAll(): Promise<void> {}
+
+  release(): void {}
+
+  async remove(inos: readonly Ino[]): Promise<void> {
+    for (const ino of inos) {
+      this.#pageCount -= this.#files.get(ino)?.pages.size ?? 0;
+      this.#files.delete(ino);
+    }
+  }
+
+  blocks(ino: Ino): number {
+    return ((this.#files.get(ino)?.pages.size ?? 0) * BLOCK_BYTES) / SECTOR_BYTES;
+  }
+
+  space(): StoreSpace {
+    const bytesOwned = this.#pageCount * BLOCK_BYTES;
+    const bytesTotal = this.#capacityBytes;
+    return { bytesTotal, bytesFree: bytesTotal - bytesOwned, bytesOwned, bytesCached: 0 };
+  }
+
+  setGroups(groups: readonly GroupView[]): void {
+    this.#groups = new Map(groups.map((group) => [group.rg, group.epoch]));
+  }
+
+  #file(ino: Ino): MemoryFile {
+    let file = this.#files.get(ino);
+    if (file === undefined) {
+      file = { pages: new Map(), bytes: 0 };
+      this.#files.set(ino, file);
+    }
+    return file;
+  }
+
+  #write(ino: Ino, offset: number, data: Uint8Array): void {
+    if (offset + data.length > FILE_BYTES_MAX) throw new FsError('EFBIG', `write at ${offset}`);
+    if (data.length === 0) return;
+    const file = this.#file(ino);
+    const all = [...pieces(offset, data.length)];
+    const missing = all.filter(({ page }) => !file.pages.has(page)).length;
+    if ((this.#pageCount + missing) * BLOCK_BYTES > this.#capacityBytes) {
+      throw new FsError('ENOSPC', `no space for ${data.length} bytes`);
+    }
+    for (const { page, at, length, from } of all) {
+      let target = file.pages.get(page);
+      if (target === undefined) {
+        target = new Uint8Array(BLOCK_BYTES);
+        file.pages.set(page, target);
+      }
+      target.set(data.subarray(from, from + length), at);
+    }
+    this.#pageCount += missing;
+    file.bytes = Math.max(file.bytes, offset + data.length);
+  }
+
+  #truncate(ino: Ino, size: number): void {
+    const file = this.#file(ino);
+    if (size < file.bytes) this.#zero(ino, size, file.bytes - size);
+    file.bytes = size;
+  }
+
+  #zero(ino: Ino, offset: number, length: number): void {
+    const file = this.#file(ino);
+    const end = Math.min(offset + length, file.bytes);
+    for (const [page, bytes] of file.pages) {
+      const base = page * BLOCK_BYTES;
+      const from = Math.max(offset, base);
+      const to = Math.min(end, base + BLOCK_BYTES);
+      if (from >= to) continue;
+      bytes.fill(0, from - base, to - base);
+      if (to - from < BLOCK_BYTES) continue;
+      file.pages.delete(page);
+      this.#pageCount -= 1;
+    }
+  }
+}
+
+interface Piece {
+  readonly page: number;
+  readonly at: number;
+  readonly length: number;
+  /** Offset from the start of the range. */
+  readonly from: number;
+}
+
+function* pieces(offset: number, length: number): Iterable<Piece> {
+  for (let from = 0; from < length; ) {
+    const page = Math.floor((offset + from) / BLOCK_BYTES);
+    const at = offset + from - page * BLOCK_BYTES;
+    const part = Math.min(BLOCK_BYTES - at, length - from);
+    yield { page, at, length: part, from };
+    from += part;
+  }
+}
