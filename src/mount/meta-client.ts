@@ -1,0 +1,248 @@
+/**
+ * The namespace as the vfs sees it: domain values in and out, one method an operation, over the
+ * mount session. Wire types stop here.
+ */
+import type { RequestId } from '../../gen/meta.ts';
+import type { Attr, Timespec } from '../common/attr.ts';
+import { FsError } from '../common/errno.ts';
+import { asIno, type Ino, safeInteger } from '../common/ids.ts';
+import { nameFromBytes, nameToBytes } from '../common/name.ts';
+import { attrFromWire, timeToWire } from '../common/rpc/codec.ts';
+import type { Operation, OperationResult, SessionClient } from '../common/rpc/session-client.ts';
+import type { AttrChanges, MakeNode, RenameNode, RequestContext } from './driver/driver.ts';
+
+type ResultOf<Case extends OperationResult['$case']> = Extract<
+  OperationResult,
+  { $case: Case }
+>['value'];
+
+/** What this session saw under a name, so that an open file outlives its last link. */
+export interface KnownTarget {
+  readonly ino: Ino | undefined;
+  readonly open: boolean;
+}
+
+export interface Removed {
+  readonly attr: Attr;
+  /** No link is left, but the inode lives until closeUnlinked. */
+  readonly kept: boolean;
+}
+
+export interface DirPage {
+  readonly entries: readonly {
+    readonly cookie: number;
+    readonly name: string;
+    readonly ino: Ino;
+    readonly type: number;
+    readonly attr: Attr | undefined;
+  }[];
+  readonly end: boolean;
+  readonly parent: Ino;
+}
+
+function attrOf(attr: Parameters<typeof attrFromWire>[0] | undefined): Attr {
+  if (attr === undefined) throw new FsError('EPROTO', 'a reply of the metaserver lacks attributes');
+  return attrFromWire(attr);
+}
+
+/** The id of the request's `nth` mutation (0 or 1). */
+function requestId(context: RequestContext, nth: 0 | 1 = 0): RequestId {
+  return {
+    connection: BigInt(context.connection),
+    unique: BigInt(context.unique + nth),
+    acked: BigInt(Math.max(0, context.acked())),
+  };
+}
+
+function timeChange(time: Timespec | 'now' | undefined): {
+  time: ReturnType<typeof timeToWire> | undefined;
+  now: boolean;
+} {
+  if (time === 'now') return { time: undefined, now: true };
+  return { time: time === undefined ? undefined : timeToWire(time), now: false };
+}
+
+export class MetaClient {
+  readonly #session: Pick<SessionClient, 'request'>;
+
+  constructor(session: Pick<SessionClient, 'request'>) {
+    this.#session = session;
+  }
+
+  async lookup(context: RequestContext, parent: Ino, name: string): Promise<Attr> {
+    const value = { parent: BigInt(parent), name: nameToBytes(name) };
+    return attrOf((await this.#read('attr', { $case: 'lookup', value }, context)).attr);
+  }
+
+  async getattr(context: RequestContext, ino: Ino): Promise<Attr> {
+    const value = { ino: BigInt(ino) };
+    return attrOf((await this.#read('attr', { $case: 'getattr', value }, context)).attr);
+  }
+
+  async readlink(context: RequestContext, ino: Ino): Promise<string> {
+    const op: Operation = { $case: 'readlink', value: { ino: BigInt(ino) } };
+    return nameFromBytes((await this.#read('readlink', op, context)).target);
+  }
+
+  async readdir(
+    context: RequestContext,
+    ino: Ino,
+    page: { readonly cookie: number; readonly entriesMax: number; readonly withAttrs: boolean },
+  ): Promise<DirPage> {
+    const value = { ino: BigInt(ino), ...page, cookie: BigInt(page.cookie) };
+    const reply = await this.#read('readdir', { $case: 'readdir', value }, context);
+    return {
+      end: reply.end,
+      parent: asIno(reply.parent),
+      entries: reply.entries.map((entry) => ({
+        cookie: safeInteger(entry.seq),
+        name: nameFromBytes(entry.name),
+        ino: asIno(entry.ino),
+        type: entry.type,
+        attr: entry.attr === undefined ? undefined : attrFromWire(entry.attr),
+      })),
+    };
+  }
+
+  async statfs(context: RequestContext): Promise<{ files: number }> {
+    const reply = await this.#read('statfs', { $case: 'statfs', value: {} }, context);
+    return { files: safeInteger(reply.files) };
+  }
+
+  async setattr(
+    context: RequestContext,
+    ino: Ino,
+    changes: AttrChanges & { readonly nth?: 0 | 1 },
+  ): Promise<Attr> {
+    const atime = timeChange(changes.atime);
+    const mtime = timeChange(changes.mtime);
+    const value = {
+      ino: BigInt(ino),
+      mode: changes.mode,
+      uid: changes.uid,
+      gid: changes.gid,
+      size: changes.size === undefined ? undefined : BigInt(changes.size),
+      atime: atime.time,
+      mtime: mtime.time,
+      atimeNow: atime.now,
+      mtimeNow: mtime.now,
+      killSuidgid: changes.killSuidGid,
+      caller: { uid: context.uid, gid: context.gid },
+    };
+    const reply = await this.#change('attr', { $case: 'setattr', value }, context, changes.nth);
+    return attrOf(reply.attr);
+  }
+
+  async make(
+    context: RequestContext,
+    node: MakeNode & { readonly target?: string; readonly openExisting?: boolean },
+  ): Promise<{ attr: Attr; existed: boolean }> {
+    const value = {
+      parent: BigInt(node.parent),
+      name: nameToBytes(node.name),
+      mode: node.mode,
+      rdev: node.rdev,
+      target: nameToBytes(node.target ?? ''),
+      caller: { uid: context.uid, gid: context.gid },
+      openExisting: node.openExisting ?? false,
+    };
+    const reply = await this.#change('make', { $case: 'make', value }, context);
+    return { attr: attrOf(reply.attr), existed: reply.existed };
+  }
+
+  async remove(
+    context: RequestContext,
+    entry: { readonly parent: Ino; readonly name: string; readonly directory: boolean },
+    known: KnownTarget,
+  ): Promise<Removed> {
+    const value = {
+      parent: BigInt(entry.parent),
+      name: nameToBytes(entry.name),
+      directory: entry.directory,
+      knownIno: BigInt(known.ino ?? 0),
+      knownOpen: known.open,
+    };
+    const reply = await this.#change('remove', { $case: 'remove', value }, context);
+    return { attr: attrOf(reply.attr), kept: reply.kept };
+  }
+
+  /** @returns the inode that was replaced, if any */
+  async rename(
+    context: RequestContext,
+    node: RenameNode,
+    known: KnownTarget,
+  ): Promise<{ attr: Attr; replaced: Removed | undefined }> {
+    const value = {
+      parent: BigInt(node.parent),
+      name: nameToBytes(node.name),
+      newParent: BigInt(node.newParent),
+      newName: nameToBytes(node.newName),
+      flags: node.flags,
+      knownIno: BigInt(known.ino ?? 0),
+      knownOpen: known.open,
+    };
+    const reply = await this.#change('rename', { $case: 'rename', value }, context);
+    const other = reply.other === undefined ? undefined : attrFromWire(reply.other);
+    return {
+      attr: attrOf(reply.attr),
+      replaced: other === undefined ? undefined : { attr: other, kept: reply.kept },
+    };
+  }
+
+  async link(
+    context: RequestContext,
+    node: { readonly ino: Ino; readonly newParent: Ino; readonly newName: string },
+  ): Promise<Attr> {
+    const value = {
+      ino: BigInt(node.ino),
+      newParent: BigInt(node.newParent),
+      newName: nameToBytes(node.newName),
+    };
+    return attrOf((await this.#change('link', { $case: 'link', value }, context)).attr);
+  }
+
+  /** Absolute values, so a repeat is harmless and needs no request id. */
+  async flushAttr(
+    file: { readonly ino: Ino; readonly size: number; readonly mtime: Timespec },
+    waiter?: RequestContext,
+  ): Promise<Attr> {
+    const value = {
+      ino: BigInt(file.ino),
+      size: BigInt(file.size),
+      mtime: timeToWire(file.mtime),
+    };
+    return attrOf((await this.#read('attr', { $case: 'flushAttr', value }, waiter)).attr);
+  }
+
+  async closeUnlinked(inos: readonly Ino[]): Promise<void> {
+    const value = { inos: inos.map((ino) => BigInt(ino)) };
+    await this.#read('empty', { $case: 'closeUnlinked', value });
+  }
+
+  async #read<Case extends OperationResult['$case']>(
+    expected: Case,
+    op: Operation,
+    waiter?: RequestContext,
+  ): Promise<ResultOf<Case>> {
+    return resultOf(expected, await this.#session.request(op, undefined, waiter));
+  }
+
+  async #change<Case extends OperationResult['$case']>(
+    expected: Case,
+    op: Operation,
+    context: RequestContext,
+    nth?: 0 | 1,
+  ): Promise<ResultOf<Case>> {
+    return resultOf(expected, await this.#session.request(op, requestId(context, nth), context));
+  }
+}
+
+function resultOf<Case extends OperationResult['$case']>(
+  expected: Case,
+  result: OperationResult,
+): ResultOf<Case> {
+  if (result.$case !== expected) {
+    throw new FsError('EPROTO', `the metaserver answered ${result.$case} instead of ${expected}`);
+  }
+  return result.value as ResultOf<Case>;
+}

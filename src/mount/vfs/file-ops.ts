@@ -1,0 +1,264 @@
+/**
+ * Files: attributes, handles and data. The backing file holds the bytes; this mount is the
+ * authority over size and mtime of what it writes until it has published them.
+ */
+import { FILE_BYTES_MAX, isDirectory, isRegular } from '../../common/attr.ts';
+import { FsError } from '../../common/errno.ts';
+import type { Fh, Ino } from '../../common/ids.ts';
+import type { DataRecord } from '../../peer/chunk-store.ts';
+import type {
+  AttrChanges,
+  CreateResult,
+  FileOperations,
+  MakeNode,
+  OpenResult,
+  RequestContext,
+  Result,
+  StatFsResult,
+  StatResult,
+  WriteNode,
+} from '../driver/driver.ts';
+import { type FileHandle, HandleTable } from './handles.ts';
+import { type Inode, inOrder } from './inode.ts';
+import { entryStat, loadInode, statResult, type VfsShared, withLookup } from './shared.ts';
+
+const O_ACCMODE = 3;
+const O_RDONLY = 0;
+const O_EXCL = 0o200;
+const O_TRUNC = 0o1000;
+const O_APPEND = 0o2000;
+
+export class FileOps implements FileOperations {
+  readonly #shared: VfsShared;
+  readonly #handles = new HandleTable<FileHandle>();
+
+  constructor(shared: VfsShared) {
+    this.#shared = shared;
+  }
+
+  get openCount(): number {
+    return this.#handles.size;
+  }
+
+  /**
+   * An open file is answered from here: its attributes were fetched by the lookup before the open,
+   * and every change since came through this mount (close-to-open). read(2) asks each time.
+   */
+  getattr(context: RequestContext, ino: Ino): Result<StatResult> {
+    const known = this.#shared.inodes.get(ino);
+    if (known !== undefined && (known.gone || known.opens > 0)) {
+      return statResult(this.#shared, known);
+    }
+    return this.#fetchAttr(context, ino);
+  }
+
+  async setattr(context: RequestContext, ino: Ino, changes: AttrChanges): Promise<StatResult> {
+    const inode = await loadInode(this.#shared, context, ino);
+    try {
+      await this.#setattr(context, inode, changes);
+      return await statResult(this.#shared, inode);
+    } finally {
+      this.#shared.inodes.settle(inode);
+    }
+  }
+
+  async open(
+    context: RequestContext,
+    ino: Ino,
+    options: { readonly flags: number; readonly killSuidGid: boolean },
+  ): Promise<OpenResult> {
+    const inode = await loadInode(this.#shared, context, ino);
+    const opened = await this.#openPresent(inode, options.flags);
+    try {
+      if ((options.flags & O_TRUNC) !== 0) {
+        await this.#setattr(context, inode, { size: 0, killSuidGid: options.killSuidGid });
+      }
+      return opened;
+    } catch (error) {
+      await this.release(opened.fh);
+      throw error;
+    }
+  }
+
+  async create(
+    context: RequestContext,
+    node: MakeNode & { readonly flags: number },
+  ): Promise<CreateResult> {
+    const { inodes, meta, names } = this.#shared;
+    const openExisting = (node.flags & O_EXCL) === 0;
+    const { attr, existed } = await meta.make(context, { ...node, openExisting });
+    const inode = inodes.remember(attr);
+    names.set(node.parent, node.name, inode.ino);
+    if (!existed) inode.reconciled = true;
+    return withLookup(this.#shared, inode, async () => {
+      const opened = await this.#openPresent(inode, node.flags);
+      try {
+        if (existed && (node.flags & O_TRUNC) !== 0) {
+          await this.#setattr(context, inode, { size: 0, killSuidGid: true, nth: 1 });
+        }
+        return { ...opened, entry: await entryStat(this.#shared, inode) };
+      } catch (error) {
+        await this.release(opened.fh);
+        throw error;
+      }
+    });
+  }
+
+  read(_context: RequestContext, fh: Fh, offset: number, target: Uint8Array): Result<number> {
+    const { inode } = this.#handles.get(fh);
+    const length = Math.min(target.length, Math.max(0, inode.size - offset));
+    if (length === 0) return 0;
+    const part = length === target.length ? target : target.subarray(0, length);
+    const done = this.#shared.store.read(inode.ino, offset, part);
+    return done instanceof Promise ? done.then(() => length) : length;
+  }
+
+  write(context: RequestContext, write: WriteNode): Result<void> {
+    const handle = this.#handles.get(write.fh);
+    const { inode } = handle;
+    if (!inode.reconciled) {
+      context.waitsFor = 'disk';
+      return this.#prepare(inode).then(() => this.write(context, write));
+    }
+    // Where the file ends is known only when earlier writes are done.
+    if (handle.append && inode.writing !== undefined) {
+      return inode.writing.then(() => this.write(context, write));
+    }
+    const offset = handle.append ? inode.size : write.offset;
+    const end = offset + write.data.length;
+    if (end > FILE_BYTES_MAX) throw new FsError('EFBIG', `write at ${offset} of ino ${inode.ino}`);
+    const done = this.#commit(inode, { kind: 'write', offset, data: write.data });
+    const written = this.#wrote(inode, end, done);
+    if (!write.killSuidGid) return written;
+    const kill = (): Promise<void> => this.#setattr(context, inode, { killSuidGid: true });
+    return written === undefined ? kill() : written.then(kill);
+  }
+
+  flush(context: RequestContext, fh: Fh): Result<void> {
+    const { inode } = this.#handles.get(fh);
+    if (inode.dirty === undefined) return undefined;
+    return this.#shared.publisher.publish(inode, context);
+  }
+
+  fsync(context: RequestContext, fh: Fh): Promise<void> {
+    return this.#shared.publisher.sync(this.#handles.get(fh).inode, context);
+  }
+
+  async release(fh: Fh): Promise<void> {
+    const handle = this.#handles.close(fh);
+    if (handle === undefined) return;
+    const { inode } = handle;
+    const { inodes, publisher, store, unlinked } = this.#shared;
+    inode.opens--;
+    if (inode.opens > 0) return;
+    // What cannot be published now stays with the inode, for write-back.
+    await publisher.tryPublish(inode);
+    if (inode.opens > 0) return;
+    store.release(inode.ino);
+    if (inode.kept) {
+      inode.kept = false;
+      inode.gone = true;
+      unlinked.add(inode.ino);
+    }
+    inodes.settle(inode);
+  }
+
+  async statfs(context: RequestContext): Promise<StatFsResult> {
+    const { files } = await this.#shared.meta.statfs(context);
+    const { bytesTotal, bytesFree } = this.#shared.store.space();
+    return { bytesTotal, bytesFree, files };
+  }
+
+  async #fetchAttr(context: RequestContext, ino: Ino): Promise<StatResult> {
+    const { inodes, meta } = this.#shared;
+    const attr = await meta.getattr(context, ino);
+    // No reference comes with the answer, so it is no reason to keep an inode.
+    const known = inodes.get(ino) === undefined ? { attr } : inodes.remember(attr);
+    return statResult(this.#shared, known);
+  }
+
+  /** @throws FsError ENOENT when it fell to a removal that was under way */
+  async #openPresent(inode: Inode, flags: number): Promise<OpenResult> {
+    while (inode.removal !== undefined) await inode.removal;
+    // No wait from here to the count, so that a removal that starts next sees it.
+    if (!inode.gone) return this.#open(inode, flags);
+    this.#shared.inodes.settle(inode);
+    throw new FsError('ENOENT', `ino ${inode.ino} was removed`);
+  }
+
+  #open(inode: Inode, flags: number): OpenResult {
+    if (isDirectory(inode.attr.mode)) throw new FsError('EISDIR', `open of ino ${inode.ino}`);
+    inode.opens++;
+    const append = (flags & O_APPEND) !== 0 && (flags & O_ACCMODE) !== O_RDONLY;
+    return { fh: this.#handles.open({ inode, append }), directIo: append, keepCache: false };
+  }
+
+  /** Before the first change: the backing file must not be longer than the published size. */
+  #prepare(inode: Inode): Promise<void> {
+    return inOrder(inode, () => this.#reconcile(inode));
+  }
+
+  async #reconcile(inode: Inode): Promise<void> {
+    await inode.writing;
+    if (inode.reconciled) return;
+    const { size } = inode;
+    await this.#shared.store.reconcile(inode.ino, size);
+    inode.reconciled = inode.size >= size;
+  }
+
+  #commit(inode: Inode, record: DataRecord): void | Promise<void> {
+    const { dataContext, store } = this.#shared;
+    return store.commit(dataContext(inode.attr.rg), inode.ino, record);
+  }
+
+  /** The file reaches to `end` once the store is done. */
+  #wrote(inode: Inode, end: number, done: void | Promise<void>): Result<void> {
+    if (!(done instanceof Promise)) {
+      inode.wrote(end, this.#shared.clock.realtime());
+      return undefined;
+    }
+    const written = done.then(() => inode.wrote(end, this.#shared.clock.realtime()));
+    inode.track(written);
+    return written;
+  }
+
+  async #setattr(
+    context: RequestContext,
+    inode: Inode,
+    changes: AttrChanges & { readonly nth?: 0 | 1 },
+  ): Promise<void> {
+    const { size } = changes;
+    if (size === undefined) {
+      await inOrder(inode, () => this.#shared.publisher.setattr(context, inode, changes));
+      return;
+    }
+    if (!isRegular(inode.attr.mode)) throw new FsError('EINVAL', `truncate of ino ${inode.ino}`);
+    await inOrder(inode, () => this.#resize(context, inode, { ...changes, size }));
+  }
+
+  /** In order. Writes wait meanwhile: until size and bytes agree, it counts as not reconciled. */
+  async #resize(
+    context: RequestContext,
+    inode: Inode,
+    changes: AttrChanges & { readonly size: number; readonly nth?: 0 | 1 },
+  ): Promise<void> {
+    const { size } = changes;
+    await this.#reconcile(inode);
+    inode.reconciled = false;
+    const before = inode.size;
+    // A size the disk refuses is refused before anybody has seen it.
+    if (size > before) await this.#truncate(context, inode, size);
+    await this.#shared.publisher.setattr(context, inode, changes);
+    inode.resized();
+    if (size <= before) {
+      if (size < before) inode.cut = { size: Math.min(inode.cut?.size ?? size, size) };
+      await this.#truncate(context, inode, size);
+    }
+    inode.reconciled = true;
+  }
+
+  async #truncate(context: RequestContext, inode: Inode, size: number): Promise<void> {
+    context.waitsFor = 'disk';
+    await this.#commit(inode, { kind: 'truncate', size });
+  }
+}

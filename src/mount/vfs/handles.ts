@@ -1,0 +1,46 @@
+import { FsError } from '../../common/errno.ts';
+import type { Fh } from '../../common/ids.ts';
+import type { DirPage } from '../meta-client.ts';
+import type { Inode } from './inode.ts';
+
+export interface FileHandle {
+  readonly inode: Inode;
+  /** Every write goes to the end of the file, wherever the kernel thinks that is. */
+  readonly append: boolean;
+}
+
+export interface DirHandle {
+  readonly inode: Inode;
+  /** The page the last listing came from and the cookie it was asked with. */
+  page: (DirPage & { readonly after: number; readonly withAttrs: boolean }) | undefined;
+}
+
+/** Open handles by number; numbers are never reused within a mount. */
+export class HandleTable<Handle> {
+  readonly #handles = new Map<Fh, Handle>();
+  #next = 1;
+
+  get size(): number {
+    return this.#handles.size;
+  }
+
+  open(handle: Handle): Fh {
+    const fh = this.#next++ as Fh;
+    this.#handles.set(fh, handle);
+    return fh;
+  }
+
+  /** @throws FsError EBADF */
+  get(fh: Fh): Handle {
+    const handle = this.#handles.get(fh);
+    if (handle === undefined) throw new FsError('EBADF', `handle ${fh} is not open`);
+    return handle;
+  }
+
+  /** @returns undefined when it was closed already */
+  close(fh: Fh): Handle | undefined {
+    const handle = this.#handles.get(fh);
+    this.#handles.delete(fh);
+    return handle;
+  }
+}

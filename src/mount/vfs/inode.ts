@@ -1,0 +1,152 @@
+/**
+ * Inodes the kernel or an open handle refers to, and what this mount knows better than the
+ * metaserver: size and mtime of files it is writing.
+ */
+
+import { assert } from '../../common/assert.ts';
+import type { Attr, Timespec } from '../../common/attr.ts';
+import type { Ino } from '../../common/ids.ts';
+
+/** Size and mtime not yet published; this mount is their authority until then. */
+export interface DirtyAttr {
+  readonly size: number;
+  readonly mtime: Timespec;
+}
+
+export class Inode {
+  readonly ino: Ino;
+  /** References the kernel owes forgets for. */
+  lookups = 0;
+  /** Open file handles. */
+  opens = 0;
+  /** No name leads here any more, and it lives at the metaserver until our last close. */
+  kept = false;
+  /** The metaserver no longer has it. */
+  gone = false;
+  /** The backing file agrees with the published size; checked before the first change. */
+  reconciled = false;
+  /** The attributes come from a listing, which may be older than the file. */
+  listed = false;
+  /** Shrunk to this size, and the shrinking is not on stable storage yet; an object a cut. */
+  cut: { readonly size: number } | undefined;
+  /** Unlinks and rename-overs are under way: opens wait for all of them. */
+  removal: Promise<unknown> | undefined;
+  /** Writes the store has not finished: appends and size changes wait for them. */
+  writing: Promise<unknown> | undefined;
+  /** A publication that was asked for when this was what there was to publish. */
+  publication: { readonly dirty: DirtyAttr; readonly done: Promise<void> } | undefined;
+  /** Attribute changes and publications run one after another. */
+  changes: Promise<unknown> = Promise.resolve();
+  #attr: Attr;
+  #dirty: DirtyAttr | undefined;
+
+  constructor(attr: Attr) {
+    this.ino = attr.ino;
+    this.#attr = attr;
+  }
+
+  /** What stat(2) shows. */
+  get attr(): Attr {
+    return this.#dirty === undefined ? this.#attr : { ...this.#attr, ...this.#dirty };
+  }
+
+  get size(): number {
+    return this.#dirty?.size ?? this.#attr.size;
+  }
+
+  get dirty(): DirtyAttr | undefined {
+    return this.#dirty;
+  }
+
+  get referenced(): boolean {
+    const owes = this.#dirty !== undefined || this.cut !== undefined;
+    return this.lookups > 0 || this.opens > 0 || (owes && !this.gone);
+  }
+
+  /** Takes over what the metaserver says; an older version never replaces a newer one. */
+  update(attr: Attr): void {
+    assert(attr.ino === this.ino, `attributes of ino ${attr.ino} for ino ${this.ino}`);
+    if (attr.av < this.#attr.av) return;
+    // Whoever cut it, also a request that was given up: what lies behind must not come back.
+    if (attr.size < this.#attr.size) this.reconciled = false;
+    this.#attr = attr;
+  }
+
+  /** Bytes up to `end` were written at `now`. */
+  wrote(end: number, now: Timespec): void {
+    this.#dirty = { size: Math.max(this.size, end), mtime: now };
+  }
+
+  /** `published` reached the metaserver; later writes stay dirty. */
+  clean(published: DirtyAttr | undefined): void {
+    if (this.#dirty === published) this.#dirty = undefined;
+  }
+
+  /** Nobody else asks for the attributes of a file that is gone: they end up here. */
+  keep(last: DirtyAttr): void {
+    this.#attr = { ...this.#attr, ...last };
+    this.clean(last);
+  }
+
+  /** The store still works on this write. */
+  track(write: Promise<unknown>): void {
+    const all = Promise.allSettled([this.writing, write]).then(() => {
+      if (this.writing === all) this.writing = undefined;
+    });
+    this.writing = all;
+  }
+
+  /** An unlink or rename-over is under way. */
+  falls(removal: Promise<unknown>): void {
+    const all = Promise.allSettled([this.removal, removal]).then(() => {
+      if (this.removal === all) this.removal = undefined;
+    });
+    this.removal = all;
+  }
+
+  /** The file was cut or extended at the metaserver: nothing local is newer. */
+  resized(): void {
+    this.#dirty = undefined;
+  }
+}
+
+export class InodeTable {
+  readonly #inodes = new Map<Ino, Inode>();
+
+  get size(): number {
+    return this.#inodes.size;
+  }
+
+  get(ino: Ino): Inode | undefined {
+    return this.#inodes.get(ino);
+  }
+
+  /** The inode with these attributes, made when unknown. */
+  remember(attr: Attr): Inode {
+    const known = this.#inodes.get(attr.ino);
+    if (known !== undefined) {
+      known.update(attr);
+      known.listed = false;
+      return known;
+    }
+    const inode = new Inode(attr);
+    this.#inodes.set(attr.ino, inode);
+    return inode;
+  }
+
+  /** Drops an inode nobody refers to. */
+  settle(inode: Inode): void {
+    if (!inode.referenced && this.#inodes.get(inode.ino) === inode) this.#inodes.delete(inode.ino);
+  }
+
+  values(): IterableIterator<Inode> {
+    return this.#inodes.values();
+  }
+}
+
+/** Runs `task` after the inode's earlier attribute changes, whatever became of them. */
+export function inOrder<T>(inode: Inode, task: () => Promise<T>): Promise<T> {
+  const run = inode.changes.then(task, task);
+  inode.changes = run.catch(() => undefined);
+  return run;
+}

@@ -1,0 +1,167 @@
+/** Names: lookup, creation, removal, rename, link. The metaserver decides; hints go along. */
+import { isRegular, S_IFLNK } from '../../common/attr.ts';
+import type { Ino } from '../../common/ids.ts';
+import type {
+  EntryResult,
+  MakeNode,
+  NameOperations,
+  RenameNode,
+  RequestContext,
+} from '../driver/driver.ts';
+import type { KnownTarget, Removed } from '../meta-client.ts';
+import type { Inode } from './inode.ts';
+import { entryResult, type VfsShared } from './shared.ts';
+
+const RENAME_EXCHANGE = 2;
+const SYMLINK_MODE = S_IFLNK | 0o777;
+
+export class NameOps implements NameOperations {
+  readonly #shared: VfsShared;
+
+  constructor(shared: VfsShared) {
+    this.#shared = shared;
+  }
+
+  async lookup(context: RequestContext, parent: Ino, name: string): Promise<EntryResult> {
+    const { meta, names } = this.#shared;
+    try {
+      const inode = this.#shared.inodes.remember(await meta.lookup(context, parent, name));
+      names.set(parent, name, inode.ino);
+      return await entryResult(this.#shared, inode);
+    } catch (error) {
+      names.delete(parent, name);
+      throw error;
+    }
+  }
+
+  forget(ino: Ino, count: number): void {
+    const inode = this.#shared.inodes.get(ino);
+    if (inode === undefined) return;
+    inode.lookups = Math.max(0, inode.lookups - count);
+    this.#shared.inodes.settle(inode);
+  }
+
+  readlink(context: RequestContext, ino: Ino): Promise<string> {
+    return this.#shared.meta.readlink(context, ino);
+  }
+
+  mknod(context: RequestContext, node: MakeNode): Promise<EntryResult> {
+    return this.#make(context, node);
+  }
+
+  symlink(
+    context: RequestContext,
+    node: { readonly parent: Ino; readonly name: string; readonly target: string },
+  ): Promise<EntryResult> {
+    return this.#make(context, { ...node, mode: SYMLINK_MODE, rdev: 0 });
+  }
+
+  unlink(context: RequestContext, parent: Ino, name: string): Promise<void> {
+    return this.#remove(context, { parent, name, directory: false });
+  }
+
+  rmdir(context: RequestContext, parent: Ino, name: string): Promise<void> {
+    return this.#remove(context, { parent, name, directory: true });
+  }
+
+  async rename(context: RequestContext, node: RenameNode): Promise<void> {
+    const { meta, names } = this.#shared;
+    const source = this.#seen(node.parent, node.name);
+    const target = this.#seen(node.newParent, node.newName);
+    if (target !== undefined) await this.#settleSource(context, source);
+    const { attr, replaced } = await this.#removing(
+      target,
+      (known) => meta.rename(context, node, known),
+      (renamed) => renamed.replaced,
+    );
+    // No hint told that a file would be replaced: better late than never.
+    if (target === undefined && replaced !== undefined) {
+      await this.#settleSource(context, this.#shared.inodes.get(attr.ino) ?? source);
+    }
+    this.#shared.inodes.get(attr.ino)?.update(attr);
+    names.set(node.newParent, node.newName, attr.ino);
+    if ((node.flags & RENAME_EXCHANGE) === 0) names.delete(node.parent, node.name);
+    else if (replaced !== undefined) names.set(node.parent, node.name, replaced.attr.ino);
+  }
+
+  async link(
+    context: RequestContext,
+    node: { readonly ino: Ino; readonly newParent: Ino; readonly newName: string },
+  ): Promise<EntryResult> {
+    const inode = this.#shared.inodes.remember(await this.#shared.meta.link(context, node));
+    this.#shared.names.set(node.newParent, node.newName, inode.ino);
+    return entryResult(this.#shared, inode);
+  }
+
+  async #make(
+    context: RequestContext,
+    node: MakeNode & { readonly target?: string },
+  ): Promise<EntryResult> {
+    const { attr } = await this.#shared.meta.make(context, node);
+    const inode = this.#shared.inodes.remember(attr);
+    inode.reconciled = true;
+    this.#shared.names.set(node.parent, node.name, inode.ino);
+    return entryResult(this.#shared, inode);
+  }
+
+  async #remove(
+    context: RequestContext,
+    entry: { readonly parent: Ino; readonly name: string; readonly directory: boolean },
+  ): Promise<void> {
+    const target = this.#seen(entry.parent, entry.name);
+    await this.#removing(
+      target,
+      (known) => this.#shared.meta.remove(context, entry, known),
+      (removed) => removed,
+    );
+    this.#shared.names.delete(entry.parent, entry.name);
+  }
+
+  /**
+   * A replaced file is gone for good, so what takes its place must be whole on disk first. What
+   * this inode object remembers says nothing about it: the file may have been forgotten since.
+   */
+  async #settleSource(context: RequestContext, source: Inode | undefined): Promise<void> {
+    if (source === undefined || !isRegular(source.attr.mode)) return;
+    await this.#shared.publisher.sync(source, context);
+  }
+
+  /**
+   * Runs a removal that `target` may fall to: opens of it wait until the outcome is known, and
+   * find it noted.
+   */
+  #removing<T>(
+    target: Inode | undefined,
+    remove: (known: KnownTarget) => Promise<T>,
+    lost: (result: T) => Removed | undefined,
+  ): Promise<T> {
+    const known = { ino: target?.ino, open: target !== undefined && target.opens > 0 };
+    const removal = remove(known).then((result) => {
+      const removed = lost(result);
+      if (removed !== undefined) this.#lostLink(removed);
+      return result;
+    });
+    target?.falls(removal);
+    return removal;
+  }
+
+  /** An inode lost a name; without any left it stays only as long as it is open here. */
+  #lostLink({ attr, kept }: Removed): void {
+    const { inodes, unlinked } = this.#shared;
+    const inode = inodes.get(attr.ino);
+    inode?.update(attr);
+    if (attr.nlink > 0) return;
+    const open = inode !== undefined && inode.opens > 0;
+    if (inode !== undefined) {
+      inode.kept = kept && open;
+      inode.gone = !inode.kept;
+      inodes.settle(inode);
+    }
+    if (kept && !open) unlinked.add(attr.ino);
+  }
+
+  #seen(parent: Ino, name: string): Inode | undefined {
+    const ino = this.#shared.names.get(parent, name);
+    return ino === undefined ? undefined : this.#shared.inodes.get(ino);
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * The filesystem by inode and handle: no paths, no FUSE types. Names and attributes come from the
+ * metaserver each time (no leases yet), bytes from this machine's store.
+ */
+import type { Clock } from '../../common/clock.ts';
+import type { GroupId } from '../../common/ids.ts';
+import { TaskGroup } from '../../common/lifecycle.ts';
+import type { Logger } from '../../common/log.ts';
+import type { ChunkStore, DataContext } from '../../peer/chunk-store.ts';
+import type { FileSystem } from '../driver/driver.ts';
+import type { MetaClient } from '../meta-client.ts';
+import { DirOps } from './dir-ops.ts';
+import { FileOps } from './file-ops.ts';
+import { InodeTable } from './inode.ts';
+import { NameOps } from './name-ops.ts';
+import { Publisher } from './publisher.ts';
+import { RecentNames } from './recent-names.ts';
+import type { VfsShared } from './shared.ts';
+import { UnlinkedCloser } from './unlinked-closer.ts';
+
+export interface VfsOptions {
+  readonly meta: MetaClient;
+  readonly store: ChunkStore;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly showAs: { readonly uid: number | undefined; readonly gid: number | undefined };
+  dataContext(rg: GroupId): DataContext;
+}
+
+/** Binds the methods of the operation families into one object a driver can use. */
+export class Vfs {
+  readonly #inodes = new InodeTable();
+  readonly #publisher: Publisher;
+  readonly #files: FileOps;
+  readonly #tasks: TaskGroup;
+  readonly #unlinked: UnlinkedCloser;
+  readonly fs: FileSystem;
+
+  constructor(options: VfsOptions) {
+    const { log } = options;
+    this.#tasks = new TaskGroup((error) => log.warn('background work failed', { error }));
+    this.#publisher = new Publisher({ ...options, inodes: this.#inodes });
+    this.#unlinked = new UnlinkedCloser({ meta: options.meta, tasks: this.#tasks });
+    const shared: VfsShared = {
+      ...options,
+      inodes: this.#inodes,
+      names: new RecentNames(),
+      publisher: this.#publisher,
+      unlinked: this.#unlinked,
+      dataContext: (rg) => options.dataContext(rg),
+    };
+    this.#files = new FileOps(shared);
+    this.fs = fileSystem(new NameOps(shared), this.#files, new DirOps(shared));
+  }
+
+  get openFiles(): number {
+    return this.#files.openCount;
+  }
+
+  get inodeCount(): number {
+    return this.#inodes.size;
+  }
+
+  /** Unlinked files that are closed here and still take space for what the metaserver knows. */
+  get unlinkedPending(): number {
+    return this.#unlinked.pendingCount;
+  }
+
+  /** Publishes size and times of everything written so far. @returns how many failed */
+  publishAll(): Promise<number> {
+    this.#unlinked.retry();
+    return this.#publisher.publishAll();
+  }
+
+  /** Waits for work no request waits for. */
+  settle(): Promise<void> {
+    return this.#tasks.settle();
+  }
+}
+
+function fileSystem(names: NameOps, files: FileOps, dirs: DirOps): FileSystem {
+  return {
+    lookup: (context, parent, name) => names.lookup(context, parent, name),
+    forget: (ino, count) => names.forget(ino, count),
+    readlink: (context, ino) => names.readlink(context, ino),
+    mknod: (context, node) => names.mknod(context, node),
+    symlink: (context, node) => names.symlink(context, node),
+    unlink: (context, parent, name) => names.unlink(context, parent, name),
+    rmdir: (context, parent, name) => names.rmdir(context, parent, name),
+    rename: (context, node) => names.rename(context, node),
+    link: (context, node) => names.link(context, node),
+    getattr: (context, ino) => files.getattr(context, ino),
+    setattr: (context, ino, changes) => files.setattr(context, ino, changes),
+    open: (context, ino, options) => files.open(context, ino, options),
+    create: (context, node) => files.create(context, node),
+    read: (context, fh, offset, target) => files.read(context, fh, offset, target),
+    write: (context, write) => files.write(context, write),
+    flush: (context, fh) => files.flush(context, fh),
+    fsync: (context, fh) => files.fsync(context, fh),
+    release: (fh) => files.release(fh),
+    statfs: (context) => files.statfs(context),
+    opendir: (context, ino) => dirs.opendir(context, ino),
+    readdir: (context, fh, options) => dirs.readdir(context, fh, options),
+    remember: (attr) => dirs.remember(attr),
+    releasedir: (fh) => dirs.releasedir(fh),
+  };
+}

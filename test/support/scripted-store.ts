@@ -1,0 +1,74 @@
+import type { Ino } from '../../src/common/ids.ts';
+import type {
+  ChunkStore,
+  DataContext,
+  DataRecord,
+  GroupView,
+  StoreSpace,
+} from '../../src/peer/chunk-store.ts';
+import { MemoryChunkStore } from './memory-chunk-store.ts';
+
+/** A store in memory whose commits and syncs a test makes wait or fail; changes stay in order. */
+export class ScriptedStore implements ChunkStore {
+  readonly #inner = new MemoryChunkStore();
+  readonly log: string[] = [];
+  /** A commit for which it returns a promise is done after that. */
+  beforeCommit: (record: DataRecord) => Promise<void> | undefined = () => undefined;
+  beforeSync: (ino: Ino) => Promise<void> | void = () => undefined;
+  readonly #turns = new Map<Ino, Promise<void>>();
+
+  read(ino: Ino, offset: number, target: Uint8Array): void {
+    this.#inner.read(ino, offset, target);
+  }
+
+  commit(context: DataContext, ino: Ino, record: DataRecord): void | Promise<void> {
+    const wait = this.beforeCommit(record);
+    const turn = this.#turns.get(ino);
+    if (wait === undefined && turn === undefined) {
+      this.#inner.commit(context, ino, record);
+      return;
+    }
+    const done = Promise.all([turn, wait]).then(() => this.#inner.commit(context, ino, record));
+    const settled = done
+      .catch(() => undefined)
+      .then(() => {
+        if (this.#turns.get(ino) === settled) this.#turns.delete(ino);
+      });
+    this.#turns.set(ino, settled);
+    return done;
+  }
+
+  async reconcile(ino: Ino, size: number): Promise<void> {
+    this.log.push(`reconcile ${size}`);
+    await this.#turns.get(ino);
+    await this.#inner.reconcile(ino, size);
+  }
+
+  async fsync(ino: Ino): Promise<void> {
+    await this.beforeSync(ino);
+    await this.#turns.get(ino);
+    this.log.push(`fsync ${ino}`);
+  }
+
+  async syncAll(): Promise<void> {}
+
+  release(ino: Ino): void {
+    this.log.push(`release ${ino}`);
+  }
+
+  remove(inos: readonly Ino[]): Promise<void> {
+    return this.#inner.remove(inos);
+  }
+
+  blocks(ino: Ino): number {
+    return this.#inner.blocks(ino);
+  }
+
+  space(): StoreSpace {
+    return this.#inner.space();
+  }
+
+  setGroups(groups: readonly GroupView[]): void {
+    this.#inner.setGroups(groups);
+  }
+}
