@@ -1,0 +1,47 @@
+import type { Command } from 'commander';
+import type { CommonFlags, Environment } from '../environment.ts';
+
+interface StatusFlags extends CommonFlags {
+  readonly watch?: boolean;
+}
+
+const EXAMPLES = `
+Examples:
+  dfs status
+      cluster, metaserver, peers, this node's mount, and open problems with what to do
+  dfs status --json
+      the same for programs, with stable field names`;
+
+const WATCH_MS = 2_000;
+/** Cursor to the top, then clear what is below. */
+const REDRAW = '\x1b[H\x1b[2J';
+
+async function showStatus(flags: StatusFlags, environment: Environment): Promise<void> {
+  const { say, sayJson } = await import('../environment.ts');
+  const { findState } = await import('../find-state.ts');
+  const { statusDocument } = await import('../status-document.ts');
+  const { statusText } = await import('../status-text.ts');
+  const { delay } = await import('../../common/lifecycle.ts');
+  do {
+    const state = await findState({ environment, flag: flags.state });
+    const document = await statusDocument(state);
+    if (flags.json === true) sayJson(document);
+    else {
+      const redraw = flags.watch === true && process.stdout.isTTY ? REDRAW : '';
+      say(`${redraw}${statusText(document, { colour: environment.colour })}`);
+    }
+    if (flags.watch === true) await delay(WATCH_MS);
+  } while (flags.watch === true);
+}
+
+export function addStatus(program: Command, environment: Environment): void {
+  program
+    .command('status')
+    .summary('what runs, what is mounted, what is wrong and what to do')
+    .description('Shows cluster, metaserver, peers, mount and open problems.')
+    .option('--state <dir>', 'state folder of the node')
+    .option('--watch', 'again every two seconds')
+    .option('--json', 'one JSON document')
+    .addHelpText('after', EXAMPLES)
+    .action(async (flags: StatusFlags) => showStatus(flags, environment));
+}

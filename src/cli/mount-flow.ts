@@ -1,0 +1,173 @@
+/**
+ * `dfs mount`, step by step under the start lock: what is there already, the mountpoint, the
+ * state folder, the processes, the mount itself. Everything that can be refused is refused before
+ * anything is made; what this command started is stopped again when a later step fails.
+ */
+import { type Config, loadConfig } from '../common/config.ts';
+import { FsError } from '../common/errno.ts';
+import { DFS_MOUNT_TYPE, findMount } from '../common/mount-table.ts';
+import { hasState, type LoadedState, makeStateDir } from '../common/state-dir.ts';
+import { refuseDfsMount, resolveStateDir } from '../common/state-location.ts';
+import { lockStart } from '../common/state-lock.ts';
+import { statePaths } from '../common/state-paths.ts';
+import { loadFuseNative } from '../mount/driver/fuse-native/load.ts';
+import type { MountRequest } from '../mount/mounted.ts';
+import type { NodeStatus } from '../mount/status.ts';
+import { type Environment, note, say, sayJson, stateEnvironment } from './environment.ts';
+import { findServingState } from './find-state.ts';
+import { followNode } from './foreground.ts';
+import { loadOrFound } from './founding.ts';
+import { type DriverName, type MountFlags, planMount, stateFlag } from './mount-plan.ts';
+import { readMountRecord } from './mount-record.ts';
+import {
+  checkMountpoint,
+  clearForeignMount,
+  detachMount,
+  makeMountpoint,
+  refuseOverlap,
+  resolveMountpoint,
+} from './mountpoint.ts';
+import { postMount } from './node-client.ts';
+import { probeMount } from './probe.ts';
+import { runningNode, type Started, startNode, stopStarted } from './start-node.ts';
+
+export interface MountCall {
+  readonly mountpoint: string | undefined;
+  readonly flags: MountFlags;
+  readonly environment: Environment;
+}
+
+const START_WAIT_MS = 90_000;
+
+interface MountOutcome {
+  readonly state: LoadedState;
+  readonly started: Started;
+  readonly already: boolean;
+}
+
+async function refuseUnbuilt(flags: MountFlags, driver: DriverName): Promise<void> {
+  if (flags.join !== undefined) {
+    throw new FsError(
+      'EOPNOTSUPP',
+      `joining is not built yet: without --join this machine founds its own cluster`,
+    );
+  }
+  if (driver === 'native') return;
+  const load = await loadFuseNative();
+  const reason = load.loads
+    ? 'the adapter for --driver fuse-native is not in this version'
+    : load.reason;
+  throw new FsError('EOPNOTSUPP', `${reason}; leave --driver out to use the native driver`);
+}
+
+function noteWithoutEffect(flags: readonly string[]): void {
+  if (flags.length === 0) return;
+  const verb = flags.length === 1 ? 'has' : 'have';
+  note(`note: ${flags.join(', ')} ${verb} no effect yet`);
+}
+
+async function configOf(dir: string): Promise<Config> {
+  return (await hasState(dir)) ? loadConfig(dir) : {};
+}
+
+/** @returns whether the running node serves this mountpoint already */
+async function checkRunning(node: NodeStatus | undefined, mountpoint: string): Promise<boolean> {
+  const entry = await findMount(mountpoint);
+  const serves = node?.mounts[0]?.mountpoint;
+  if (serves === mountpoint && entry?.type === DFS_MOUNT_TYPE) return true;
+  if (serves !== undefined && serves !== mountpoint) {
+    throw new FsError(
+      'EBUSY',
+      `the node of ${node?.node.stateDir} serves ${serves} already: unmount that first, or give another --state`,
+    );
+  }
+  if (entry !== undefined) {
+    await clearForeignMount(entry);
+    note(`detached a dead dfs mount from ${mountpoint}`);
+  }
+  return false;
+}
+
+/** A killed node leaves its mount behind; nobody but its next start knows of it. */
+async function detachLeftover(dir: string, mountpoint: string): Promise<void> {
+  const left = await readMountRecord(statePaths(dir));
+  if (left === undefined || left === mountpoint) return;
+  if ((await findMount(left))?.type !== DFS_MOUNT_TYPE) return;
+  if ((await findServingState(left)) !== undefined || (await probeMount(left)) !== 'dead') return;
+  await detachMount(left);
+  note(`detached a dead dfs mount from ${left}`);
+}
+
+interface Target {
+  readonly dir: string;
+  readonly request: MountRequest;
+  readonly name: string | undefined;
+  readonly environment: Environment;
+}
+
+async function mountUnderLock(target: Target): Promise<MountOutcome> {
+  const { dir, request, environment } = target;
+  const node = await runningNode(statePaths(dir));
+  const already = await checkRunning(node, request.mountpoint);
+  if (node === undefined) await detachLeftover(dir, request.mountpoint);
+  if (!already) await checkMountpoint(request.mountpoint);
+  const state = await loadOrFound({ dir, name: target.name, environment });
+  const started = await startNode(state, environment);
+  if (already) return { state, started, already };
+  try {
+    await makeMountpoint(request.mountpoint);
+    await postMount(state.paths, request);
+  } catch (error) {
+    await stopStarted(state.paths, started);
+    throw error;
+  }
+  return { state, started, already };
+}
+
+function report({ state, already }: MountOutcome, mountpoint: string, flags: MountFlags): void {
+  const { clusterId, clusterName, dir } = state;
+  if (flags.json === true) {
+    sayJson({ mountpoint, already, cluster: { id: clusterId, name: clusterName }, stateDir: dir });
+    return;
+  }
+  const done = already ? `${mountpoint} is mounted already` : `mounted ${mountpoint}`;
+  say(`dfs: ${done} (cluster ${clusterName}, state ${dir})`);
+}
+
+function noteName(state: LoadedState, name: string | undefined): void {
+  if (name === undefined || name === state.nodeName) return;
+  note(`note: this node was founded as ${state.nodeName}; --name ${name} has no effect now`);
+}
+
+export async function runMount({ mountpoint, flags, environment }: MountCall): Promise<void> {
+  const dir = resolveStateDir(stateEnvironment(environment, stateFlag(flags)));
+  await refuseDfsMount(dir);
+  const config = await configOf(dir);
+  const plan = planMount({ mountpoint, flags, config, uid: environment.uid });
+  await refuseUnbuilt(flags, plan.driver);
+  const request = {
+    ...plan.request,
+    mountpoint: await resolveMountpoint(plan.request.mountpoint),
+  };
+  refuseOverlap(request.mountpoint, dir);
+  noteWithoutEffect(plan.withoutEffect);
+  await makeStateDir(dir);
+  const lock = await lockStart(dir, {
+    timeoutMs: START_WAIT_MS,
+    onWait: () => note('waiting: another command is starting this node'),
+  });
+  let outcome: MountOutcome;
+  try {
+    outcome = await mountUnderLock({
+      dir,
+      request,
+      name: flags.name ?? config.name,
+      environment,
+    });
+  } finally {
+    await lock[Symbol.asyncDispose]();
+  }
+  noteName(outcome.state, flags.name);
+  report(outcome, request.mountpoint, flags);
+  if (flags.foreground === true) await followNode(outcome.state.paths, outcome.started);
+}

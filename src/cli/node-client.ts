@@ -1,0 +1,73 @@
+/** What commands ask a running node or metaserver; undefined always means that none listens. */
+import { callControl } from '../common/control-client.ts';
+import { FsError } from '../common/errno.ts';
+import type { StatePaths } from '../common/state-paths.ts';
+import type { MountRequest } from '../mount/mounted.ts';
+import type { NodeStatus } from '../mount/status.ts';
+
+const STATUS_MS = 5_000;
+const STOP_MS = 5_000;
+/** The kernel's handshake, and the metaserver's answer before it. */
+const MOUNT_MS = 90_000;
+/** Dirty data goes to disk first. */
+const FLUSH_MS = 600_000;
+
+/** A node of this same checkout wrote it, so its fields are those of the type. */
+function asStatus(document: unknown): NodeStatus | undefined {
+  return document === undefined ? undefined : (document as NodeStatus);
+}
+
+/** @throws FsError ETIMEDOUT it runs and does not answer · EACCES another user's */
+export async function fetchStatus(socketPath: string): Promise<NodeStatus | undefined> {
+  const call = { socketPath, method: 'GET', path: '/status', timeoutMs: STATUS_MS } as const;
+  return asStatus(await callControl(call));
+}
+
+/** @returns whether a metaserver answers there */
+export async function isMetaserverUp(paths: StatePaths): Promise<boolean> {
+  const answer = await callControl({
+    socketPath: paths.metaserverControl,
+    method: 'GET',
+    path: '/status',
+    timeoutMs: STATUS_MS,
+  });
+  return answer !== undefined;
+}
+
+export async function postMount(paths: StatePaths, request: MountRequest): Promise<void> {
+  const answer = await callControl({
+    socketPath: paths.control,
+    method: 'POST',
+    path: '/mount',
+    body: request,
+    timeoutMs: MOUNT_MS,
+  });
+  if (answer === undefined) throw new FsError('ENOTCONN', 'the node ended while it was mounting');
+}
+
+/** @returns whether a node answered that the mount is gone */
+export async function postUnmount(
+  paths: StatePaths,
+  options: { readonly mountpoint: string; readonly force: boolean; readonly timeoutMs?: number },
+): Promise<boolean> {
+  const { mountpoint, force, timeoutMs = FLUSH_MS } = options;
+  const answer = await callControl({
+    socketPath: paths.control,
+    method: 'POST',
+    path: '/unmount',
+    body: { mountpoint, force },
+    timeoutMs,
+  });
+  return answer !== undefined;
+}
+
+export async function postFlush(paths: StatePaths): Promise<boolean> {
+  const call = { method: 'POST', path: '/flush', timeoutMs: FLUSH_MS } as const;
+  return (await callControl({ socketPath: paths.control, ...call })) !== undefined;
+}
+
+/** Asks a process to end in good order; it does so after the answer. */
+export async function postStop(socketPath: string): Promise<boolean> {
+  const call = { socketPath, method: 'POST', path: '/stop', timeoutMs: STOP_MS } as const;
+  return (await callControl(call)) !== undefined;
+}

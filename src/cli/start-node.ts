@@ -1,0 +1,64 @@
+/** Brings up what of a node does not run, and takes down again what one command started. */
+import { delay } from '../common/lifecycle.ts';
+import type { LoadedState } from '../common/state-dir.ts';
+import { isLocked } from '../common/state-lock.ts';
+import type { StatePaths, StateRole } from '../common/state-paths.ts';
+import type { NodeStatus } from '../mount/status.ts';
+import type { Environment } from './environment.ts';
+import { fetchStatus, isMetaserverUp, postStop } from './node-client.ts';
+import { startRole } from './start-role.ts';
+
+export interface Started {
+  readonly metaserver: boolean;
+  readonly node: boolean;
+}
+
+const POLL_MS = 50;
+
+/** @throws FsError why one of them cannot start; the other is not left behind */
+export async function startNode(state: LoadedState, environment: Environment): Promise<Started> {
+  const { paths } = state;
+  const common = { paths, environment };
+  const metaserver = state.roles.includes('metaserver') && !(await isMetaserverUp(paths));
+  const node = (await fetchStatus(paths.control)) === undefined;
+  if (metaserver) {
+    const title = 'the metaserver';
+    await startRole({ command: 'metaserver', title, logName: 'metaserver.log', ...common });
+  }
+  if (!node) return { metaserver, node };
+  try {
+    await startRole({ command: 'serve-node', title: 'the node', logName: 'node.log', ...common });
+  } catch (error) {
+    await stopStarted(paths, { metaserver, node: false });
+    throw error;
+  }
+  return { metaserver, node };
+}
+
+/** @returns whether the process was gone within the bound */
+export async function waitUntilGone(
+  paths: StatePaths,
+  role: StateRole,
+  timeoutMs: number,
+): Promise<boolean> {
+  for (let waitedMs = 0; waitedMs < timeoutMs; waitedMs += POLL_MS) {
+    if (isLocked(paths, role) === false) return true;
+    await delay(POLL_MS);
+  }
+  return false;
+}
+
+const STOP_MS = 100_000;
+
+/** The node first: what it has not published yet, it publishes to the metaserver. */
+export async function stopStarted(paths: StatePaths, started: Started): Promise<void> {
+  if (started.node && (await postStop(paths.control))) await waitUntilGone(paths, 'node', STOP_MS);
+  if (started.metaserver && (await postStop(paths.metaserverControl))) {
+    await waitUntilGone(paths, 'metaserver', STOP_MS);
+  }
+}
+
+/** The running node's status; undefined when none runs. */
+export function runningNode(paths: StatePaths): Promise<NodeStatus | undefined> {
+  return fetchStatus(paths.control);
+}

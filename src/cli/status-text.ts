@@ -1,0 +1,86 @@
+/** `dfs status` for people: a few lines a screen, the problems last, each with what to do. */
+import { formatBytes } from '../common/units.ts';
+import type { StatusDocument } from './status-document.ts';
+
+const CODES = { green: 32, red: 31, yellow: 33, bold: 1 } as const;
+type Paint = (colour: keyof typeof CODES, text: string) => string;
+
+function painter(colour: boolean): Paint {
+  return (name, text) => (colour ? `\x1b[${CODES[name]}m${text}\x1b[0m` : text);
+}
+
+/** Columns as wide as their longest cell; colour codes come after measuring. */
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths: number[] = [];
+  for (const row of rows) {
+    row.forEach((cell, column) => {
+      widths[column] = Math.max(widths[column] ?? 0, cell.length);
+    });
+  }
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+function stateText(paint: Paint, state: string): string {
+  if (state === 'up') return paint('green', state);
+  return paint(state === 'starting' || state === 'stopping' ? 'yellow' : 'red', state);
+}
+
+function headLines(status: StatusDocument, paint: Paint): string[] {
+  const { cluster, metaserver, node } = status;
+  const pid = node.pid === null ? '' : `, pid ${node.pid}`;
+  return [
+    `cluster     ${paint('bold', cluster.name)} (${cluster.id})`,
+    `metaserver  ${stateText(paint, metaserver.state)}, ${metaserver.address}`,
+    `node        ${stateText(paint, node.state)}, ${node.name}${pid}, state ${node.stateDir}`,
+  ];
+}
+
+function mountLines(status: StatusDocument, paint: Paint): string[] {
+  if (status.mounts.length === 0) return ['mount       none'];
+  return status.mounts.map((mount) => {
+    const files = 'openFiles' in mount ? `, ${mount.openFiles} open files` : '';
+    const mode = 'readOnly' in mount && mount.readOnly ? ', read-only' : '';
+    const state = stateText(paint, mount.state);
+    return `mount       ${state}, ${mount.mountpoint} (${mount.driver}${mode})${files}`;
+  });
+}
+
+function peerLines(status: StatusDocument): string[] {
+  if (status.peers.length === 0) return [];
+  const rows = status.peers.map((peer) => [
+    peer.name,
+    peer.state,
+    peer.address,
+    formatBytes(peer.bytesOwned),
+    formatBytes(peer.bytesCached),
+    formatBytes(peer.bytesFree),
+    formatBytes(peer.bytesTotal),
+  ]);
+  return ['', ...table([['PEER', 'STATE', 'ADDRESS', 'OWNED', 'CACHED', 'FREE', 'DISK'], ...rows])];
+}
+
+function problemLines(status: StatusDocument, paint: Paint): string[] {
+  if (status.problems.length === 0) return ['', paint('green', 'no open problems')];
+  return [
+    '',
+    ...status.problems.flatMap(({ message, action }) => [
+      `${paint('red', 'problem')}  ${message}`,
+      `         ${action}`,
+    ]),
+  ];
+}
+
+export function statusText(status: StatusDocument, options: { readonly colour: boolean }): string {
+  const paint = painter(options.colour);
+  return [
+    ...headLines(status, paint),
+    ...mountLines(status, paint),
+    ...peerLines(status),
+    ...problemLines(status, paint),
+  ].join('\n');
+}
