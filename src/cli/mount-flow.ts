@@ -113,7 +113,10 @@ async function mountUnderLock(target: Target): Promise<MountOutcome> {
   if (!already) await checkMountpoint(request.mountpoint);
   const state = await loadOrFound({ dir, name: target.name, environment });
   const started = await startNode(state, environment);
-  if (already) return { state, started, already };
+  if (already) {
+    if (started.metaserver) note('the metaserver was down and is started again');
+    return { state, started, already };
+  }
   try {
     await makeMountpoint(request.mountpoint);
     await postMount(state.paths, request);

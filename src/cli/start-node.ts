@@ -14,6 +14,8 @@ export interface Started {
 }
 
 const POLL_MS = 50;
+/** After that `dfs status` tells what is wrong. */
+const RECONNECT_MS = 5_000;
 
 /** @throws FsError why one of them cannot start; the other is not left behind */
 export async function startNode(state: LoadedState, environment: Environment): Promise<Started> {
@@ -25,7 +27,10 @@ export async function startNode(state: LoadedState, environment: Environment): P
     const title = 'the metaserver';
     await startRole({ command: 'metaserver', title, logName: 'metaserver.log', ...common });
   }
-  if (!node) return { metaserver, node };
+  if (!node) {
+    if (metaserver) await waitUntilReconnected(paths);
+    return { metaserver, node };
+  }
   try {
     await startRole({ command: 'serve-node', title: 'the node', logName: 'node.log', ...common });
   } catch (error) {
@@ -33,6 +38,14 @@ export async function startNode(state: LoadedState, environment: Environment): P
     throw error;
   }
   return { metaserver, node };
+}
+
+/** A node that ran all the while comes back to its metaserver within about a second. */
+async function waitUntilReconnected(paths: StatePaths): Promise<void> {
+  for (let waitedMs = 0; waitedMs < RECONNECT_MS; waitedMs += POLL_MS) {
+    if ((await fetchStatus(paths.control))?.metaserver.state === 'up') return;
+    await delay(POLL_MS);
+  }
 }
 
 /** @returns whether the process was gone within the bound */
