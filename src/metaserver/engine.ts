@@ -5,7 +5,14 @@
 import type * as wire from '../../gen/meta.ts';
 import type { Clock } from '../common/clock.ts';
 import { FsError } from '../common/errno.ts';
-import { asEpoch, type ClusterId, type Epoch, type GroupId, ROOT_INO } from '../common/ids.ts';
+import {
+  asEpoch,
+  type ClusterId,
+  type Epoch,
+  type GroupId,
+  type NodeId,
+  ROOT_INO,
+} from '../common/ids.ts';
 import type { Logger } from '../common/log.ts';
 import { readCluster } from './cluster.ts';
 import { CommitPath } from './commit.ts';
@@ -121,6 +128,11 @@ export class MetaEngine {
   }
 
   /** Resolves when the session is durable. */
+  /** The node whose mount stands in the way of this session, if one does. */
+  otherMount(identity: SessionIdentity): NodeId | undefined {
+    return this.#parts.table.otherMount(identity);
+  }
+
   openSession(identity: SessionIdentity): Promise<OpenedSession> {
     return this.#parts.table.open(identity);
   }

@@ -227,10 +227,15 @@ function identityOf(hello: Hello, engine: MetaEngine): SessionIdentity {
   if (hello.kind !== SessionKind.MOUNT && hello.kind !== SessionKind.PEER) {
     throw new RefusedError('bad-hello', `unknown session kind ${hello.kind}`);
   }
-  return {
+  const identity: SessionIdentity = {
     nodeId: nodeIdFromBytes(hello.nodeId),
     nodeName: hello.nodeName.slice(0, NAME_CHARS_MAX),
     kind: hello.kind === SessionKind.MOUNT ? 'mount' : 'peer',
     instance: hello.instance,
   };
+  const other = engine.otherMount(identity);
+  if (other !== undefined) {
+    throw new RefusedError('one-mount', `node ${other} has this filesystem mounted, and no second`);
+  }
+  return identity;
 }

@@ -87,6 +87,17 @@ export class SessionTable {
     return [...this.#groups].filter(([, group]) => group.members.includes(nodeId));
   }
 
+  /**
+   * Another node that has the filesystem mounted. One mount at a time is welcomed: it answers from
+   * what it has seen, so nobody else may change names and attributes.
+   */
+  otherMount(identity: SessionIdentity): NodeId | undefined {
+    if (identity.kind !== 'mount') return undefined;
+    const others = [...this.#sessions.values()];
+    return others.find(({ kind, nodeId }) => kind === 'mount' && nodeId !== identity.nodeId)
+      ?.nodeId;
+  }
+
   /** Resolves when the session is durable. @throws FsError EIO */
   open(identity: SessionIdentity): Promise<OpenedSession> {
     const opened = this.#turn.then(() => this.#open(identity));

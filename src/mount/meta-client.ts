@@ -10,6 +10,7 @@ import { nameFromBytes, nameToBytes } from '../common/name.ts';
 import { attrFromWire, timeToWire } from '../common/rpc/codec.ts';
 import type { Operation, OperationResult, SessionClient } from '../common/rpc/session-client.ts';
 import type { AttrChanges, MakeNode, RenameNode, RequestContext } from './driver/driver.ts';
+import { MetaCache } from './meta-cache.ts';
 
 type ResultOf<Case extends OperationResult['$case']> = Extract<
   OperationResult,
@@ -63,10 +64,13 @@ function timeChange(time: Timespec | 'now' | undefined): {
 }
 
 export class MetaClient {
+  /** What is known without asking. */
+  readonly cache: MetaCache;
   readonly #session: Pick<SessionClient, 'request'>;
 
-  constructor(session: Pick<SessionClient, 'request'>) {
+  constructor(session: Pick<SessionClient, 'request'>, cache = new MetaCache()) {
     this.#session = session;
+    this.cache = cache;
   }
 
   async lookup(context: RequestContext, parent: Ino, name: string): Promise<Attr> {
@@ -224,7 +228,7 @@ export class MetaClient {
     op: Operation,
     waiter?: RequestContext,
   ): Promise<ResultOf<Case>> {
-    return resultOf(expected, await this.#session.request(op, undefined, waiter));
+    return resultOf(expected, await this.#request(op, undefined, waiter));
   }
 
   async #change<Case extends OperationResult['$case']>(
@@ -233,7 +237,21 @@ export class MetaClient {
     context: RequestContext,
     nth?: 0 | 1,
   ): Promise<ResultOf<Case>> {
-    return resultOf(expected, await this.#session.request(op, requestId(context, nth), context));
+    return resultOf(expected, await this.#request(op, requestId(context, nth), context));
+  }
+
+  async #request(op: Operation, id?: RequestId, waiter?: RequestContext): Promise<OperationResult> {
+    let answered = false;
+    try {
+      return await this.#session.request(op, id, waiter, (reply) => {
+        answered = true;
+        this.cache.learn(op, reply);
+      });
+    } catch (error) {
+      // Nobody knows what became of it.
+      if (!answered) this.cache.clear();
+      throw error;
+    }
   }
 }
 

@@ -14,6 +14,7 @@ import type { SessionOptions } from '../common/rpc/session-options.ts';
 import type { DataContext, GroupView } from '../peer/chunk-store.ts';
 import { Peer } from '../peer/node.ts';
 import type { CapabilityMask } from './driver/native/capabilities.ts';
+import { MetaCache } from './meta-cache.ts';
 import { MetaClient } from './meta-client.ts';
 import { Mounted, type MountRequest } from './mounted.ts';
 import { groupViews, PeerSession } from './peer-session.ts';
@@ -192,15 +193,16 @@ export class DfsNode implements AsyncDisposable {
     const { clock, log, mask, state } = this.#options;
     await using stack = new DisposeStack();
     const waitMs = request.waitMs ?? WAIT_MS;
+    const cache = new MetaCache();
     const session = stack.use(
       await SessionClient.open({
         ...this.#sessionOptions(SessionKind.MOUNT, waitMs),
-        onWelcome: () => undefined,
+        onWelcome: () => cache.clear(),
         onPush: () => undefined,
       }),
     );
     const vfs = new Vfs({
-      meta: new MetaClient(session),
+      meta: new MetaClient(session, cache),
       store: this.#peer.store,
       clock,
       log: log.child('mount'),

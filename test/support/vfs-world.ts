@@ -18,7 +18,11 @@ import {
 } from '../../src/common/ids.ts';
 import { delay } from '../../src/common/lifecycle.ts';
 import { silentLogger } from '../../src/common/log.ts';
-import type { Operation, OperationResult } from '../../src/common/rpc/session-client.ts';
+import type {
+  Operation,
+  OperationResult,
+  SessionClient,
+} from '../../src/common/rpc/session-client.ts';
 import { foundingWrites } from '../../src/metaserver/cluster.ts';
 import { family } from '../../src/metaserver/core/keyspace.ts';
 import { MetaEngine } from '../../src/metaserver/engine.ts';
@@ -36,9 +40,12 @@ const GROUP = asGroupId(1);
 
 type RequestIdLike = Parameters<MetaEngine['execute']>[1]['requestId'];
 
+type Learn = NonNullable<Parameters<SessionClient['request']>[3]>;
+
 export class VfsWorld {
   readonly clock = new ManualClock();
   readonly vfs: Vfs;
+  readonly meta: MetaClient;
   readonly fs: FileSystem;
   /** Operations in the order they reached the engine. */
   readonly log: string[] = [];
@@ -64,8 +71,11 @@ export class VfsWorld {
     const { store, peer } = parts;
     const rgEpoch = asEpoch(parts.engine.groupsOf(peer)[0]?.epoch ?? 0n);
     store.setGroups([{ rg: GROUP, epoch: rgEpoch, primary: NODE, members: [NODE] }]);
+    this.meta = new MetaClient({
+      request: (op, id, _waiter, learn) => this.#request(op, id, learn),
+    });
     this.vfs = new Vfs({
-      meta: new MetaClient({ request: (op, id) => this.#request(op, id) }),
+      meta: this.meta,
       store,
       clock: this.clock,
       log: silentLogger,
@@ -184,10 +194,19 @@ export class VfsWorld {
     return this.leftovers();
   }
 
-  async #request(op: Operation, requestId: RequestIdLike): Promise<OperationResult> {
+  /** What the metaserver says, past every cache. */
+  ask(op: Operation): Promise<OperationResult> {
+    return this.#execute(op);
+  }
+
+  async #request(
+    op: Operation,
+    requestId: RequestIdLike,
+    learn: Learn | undefined,
+  ): Promise<OperationResult> {
     await this.before(op);
     this.log.push(op.$case);
-    const result = await this.#execute(op, requestId);
+    const result = await this.#execute(op, requestId, this.#session, learn);
     await this.after(op);
     return result;
   }
@@ -196,13 +215,16 @@ export class VfsWorld {
     op: Operation,
     requestId?: RequestIdLike,
     session = this.#session,
+    learn?: Learn,
   ): Promise<OperationResult> {
     return new Promise((resolve, reject) => {
       this.#engine.execute(session, { id: 1n, requestId, op }, (bytes) => {
         const { errno, message, result } = Reply.decode(bytes);
-        if (errno !== 0) reject(new FsError(errnoName(errno), message));
-        else if (result === undefined) reject(new FsError('EPROTO', 'an empty reply'));
-        else resolve(result);
+        const failure = new FsError(errno === 0 ? 'EPROTO' : errnoName(errno), message);
+        const answer = errno === 0 && result !== undefined ? result : failure;
+        learn?.(answer);
+        if (answer instanceof FsError) reject(answer);
+        else resolve(answer);
       });
     });
   }

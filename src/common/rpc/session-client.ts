@@ -29,6 +29,7 @@ interface Pending {
   readonly answer: Deferred<OperationResult>;
   readonly sinceMs: number;
   readonly waiter: Waiter | undefined;
+  readonly learn: ((reply: OperationResult | FsError) => void) | undefined;
 }
 
 /** Refused for the moment: the server is as good as away. */
@@ -105,9 +106,15 @@ export class SessionClient implements AsyncDisposable {
   /**
    * @param requestId for mutations: makes a repeat of it recognisable
    * @param waiter told how to give up the wait while the server is away (EINTR)
+   * @param learn called with the server's answer as it arrives, before the promise settles
    * @throws FsError what the server answers, EIO when it is away too long, EINTR
    */
-  request(op: Operation, requestId?: RequestId, waiter?: Waiter): Promise<OperationResult> {
+  request(
+    op: Operation,
+    requestId?: RequestId,
+    waiter?: Waiter,
+    learn?: (reply: OperationResult | FsError) => void,
+  ): Promise<OperationResult> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
     if (waiter?.interrupted === true && !this.#up) return Promise.reject(interrupted());
     const id = this.#nextId++;
@@ -117,6 +124,7 @@ export class SessionClient implements AsyncDisposable {
       answer: deferred(),
       sinceMs: this.#options.bootMs(),
       waiter,
+      learn,
     };
     this.#pending.set(id, pending);
     if (waiter !== undefined) {
@@ -218,11 +226,10 @@ export class SessionClient implements AsyncDisposable {
     const pending = this.#pending.get(reply.id);
     if (pending === undefined) return;
     this.#forget(reply.id, pending);
-    if (reply.errno !== 0) {
-      pending.answer.reject(new FsError(errnoName(reply.errno), reply.message));
-    } else if (reply.result === undefined) {
-      pending.answer.reject(new FsError('EPROTO', 'the metaserver sent an empty reply'));
-    } else pending.answer.resolve(reply.result);
+    const answer = answerOf(reply);
+    pending.learn?.(answer);
+    if (answer instanceof FsError) pending.answer.reject(answer);
+    else pending.answer.resolve(answer);
   }
 
   #onDown(stream: unknown, reason: string): void {
@@ -285,4 +292,9 @@ export class SessionClient implements AsyncDisposable {
 
 function interrupted(): FsError {
   return new FsError('EINTR', 'interrupted while the metaserver is away');
+}
+
+function answerOf(reply: Reply): OperationResult | FsError {
+  if (reply.errno !== 0) return new FsError(errnoName(reply.errno), reply.message);
+  return reply.result ?? new FsError('EPROTO', 'the metaserver sent an empty reply');
 }

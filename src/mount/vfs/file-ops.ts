@@ -49,7 +49,10 @@ export class FileOps implements FileOperations {
     if (known !== undefined && (known.gone || known.opens > 0)) {
       return statResult(this.#shared, known);
     }
-    return this.#fetchAttr(context, ino);
+    const attr = this.#shared.meta.cache.attr(ino);
+    if (attr === undefined) return this.#fetchAttr(context, ino);
+    known?.update(attr);
+    return statResult(this.#shared, known ?? { attr });
   }
 
   async setattr(context: RequestContext, ino: Ino, changes: AttrChanges): Promise<StatResult> {

@@ -1,5 +1,6 @@
 /** Names: lookup, creation, removal, rename, link. The metaserver decides; hints go along. */
 import { isRegular, S_IFLNK } from '../../common/attr.ts';
+import { FsError } from '../../common/errno.ts';
 import type { Ino } from '../../common/ids.ts';
 import type {
   EntryResult,
@@ -7,6 +8,7 @@ import type {
   NameOperations,
   RenameNode,
   RequestContext,
+  Result,
 } from '../driver/driver.ts';
 import type { KnownTarget, Removed } from '../meta-client.ts';
 import type { Inode } from './inode.ts';
@@ -22,7 +24,16 @@ export class NameOps implements NameOperations {
     this.#shared = shared;
   }
 
-  async lookup(context: RequestContext, parent: Ino, name: string): Promise<EntryResult> {
+  lookup(context: RequestContext, parent: Ino, name: string): Result<EntryResult> {
+    const { inodes, meta, names } = this.#shared;
+    const known = meta.cache.lookup(parent, name);
+    if (known === 'absent') throw new FsError('ENOENT', `no such name in directory ${parent}`);
+    if (known === undefined) return this.#lookup(context, parent, name);
+    names.set(parent, name, known.ino);
+    return entryResult(this.#shared, inodes.remember(known));
+  }
+
+  async #lookup(context: RequestContext, parent: Ino, name: string): Promise<EntryResult> {
     const { meta, names } = this.#shared;
     try {
       const inode = this.#shared.inodes.remember(await meta.lookup(context, parent, name));

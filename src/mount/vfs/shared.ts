@@ -59,8 +59,11 @@ export function listedStat(shared: VfsShared, attr: Attr): Result<StatResult> {
 }
 
 /** An entry for the kernel, which owes one forget for it from now on. */
-export function entryResult(shared: VfsShared, inode: Inode): Promise<EntryResult> {
-  return withLookup(shared, inode, () => entryStat(shared, inode));
+export function entryResult(shared: VfsShared, inode: Inode): Result<EntryResult> {
+  const stat = statResult(shared, inode);
+  if (stat instanceof Promise) return withLookup(shared, inode, () => entryStat(shared, inode));
+  inode.lookups++;
+  return { ...stat, entryValidMs: VALID_MS };
 }
 
 /** An entry whose reference is counted by the caller. */

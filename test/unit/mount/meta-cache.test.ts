@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Attr, S_IFDIR, S_IFREG } from '../../../src/common/attr.ts';
+import { FsError } from '../../../src/common/errno.ts';
+import { asIno, type Ino, ROOT_INO } from '../../../src/common/ids.ts';
+import { nameToBytes } from '../../../src/common/name.ts';
+import { attrFromWire } from '../../../src/common/rpc/codec.ts';
+import { Random } from '../../support/random.ts';
+import { VfsWorld } from '../../support/vfs-world.ts';
+
+const STEPS = 600;
+const NAMES = ['a', 'b', 'c', 'd'];
+
+/** The inode under a name as the metaserver has it. */
+async function truth(world: VfsWorld, parent: Ino, name: string): Promise<Attr | 'absent'> {
+  const value = { parent: BigInt(parent), name: nameToBytes(name) };
+  try {
+    const reply = await world.ask({ $case: 'lookup', value });
+    assert.ok(reply.$case === 'attr' && reply.value.attr !== undefined);
+    return attrFromWire(reply.value.attr);
+  } catch (error) {
+    if (!(error instanceof FsError && error.code === 'ENOENT')) throw error;
+    return 'absent';
+  }
+}
+
+/** One random operation; failures are answers like others. */
+async function step(world: VfsWorld, random: Random, dirs: Ino[]): Promise<void> {
+  const { meta } = world;
+  const context = world.context();
+  const parent = random.pick(dirs);
+  const name = random.pick(NAMES);
+  const newParent = random.pick(dirs);
+  const newName = random.pick(NAMES);
+  const known = { ino: undefined, open: false };
+  const seen = meta.cache.lookup(parent, name);
+  const ino = seen === undefined || seen === 'absent' ? parent : seen.ino;
+  const actions: (() => Promise<unknown>)[] = [
+    () => meta.lookup(context, parent, name),
+    () => meta.make(context, { parent, name, mode: S_IFREG | 0o644, rdev: 0 }),
+    async () => {
+      const made = await meta.make(context, { parent, name, mode: S_IFDIR | 0o755, rdev: 0 });
+      if (dirs.length < 4) dirs.push(made.attr.ino);
+    },
+    () => meta.remove(context, { parent, name, directory: false }, known),
+    () => meta.remove(context, { parent, name, directory: true }, known),
+    () => meta.rename(context, { parent, name, newParent, newName, flags: 0 }, known),
+    () => meta.rename(context, { parent, name, newParent, newName, flags: 2 }, known),
+    () => meta.link(context, { ino, newParent, newName }),
+    () => meta.setattr(context, ino, { mode: random.below(0o777), killSuidGid: false }),
+    () => meta.readdir(context, parent, { cookie: 0, entriesMax: 10, withAttrs: true }),
+    () => meta.getattr(context, ino),
+  ];
+  await random
+    .pick(actions)()
+    .catch((error: unknown) => {
+      if (!(error instanceof FsError)) throw error;
+    });
+}
+
+test('what the cache answers is what the metaserver would say, after anything', async () => {
+  const random = Random.fromEnvironment();
+  const world = await VfsWorld.create();
+  const dirs: Ino[] = [ROOT_INO];
+  let hits = 0;
+  for (let at = 0; at < STEPS; at++) {
+    const inFlight = 1 + random.below(4);
+    await Promise.all(Array.from({ length: inFlight }, () => step(world, random, dirs)));
+    for (const dir of dirs) {
+      for (const name of NAMES) {
+        const cached = world.meta.cache.lookup(dir, name);
+        if (cached === undefined) continue;
+        hits++;
+        const note = `seed ${random.seed} step ${at}: ${dir}/${name}`;
+        assert.deepEqual(cached, await truth(world, dir, name), note);
+      }
+    }
+  }
+  assert.ok(hits > STEPS, `the cache knew next to nothing: ${hits}`);
+});
+
+test('a request whose outcome nobody knows empties the cache', async () => {
+  const world = await VfsWorld.create();
+  const context = world.context();
+  await world.meta.getattr(context, ROOT_INO);
+  assert.notEqual(world.meta.cache.attr(ROOT_INO), undefined);
+  world.before = () => {
+    throw new FsError('EIO', 'the metaserver did not answer');
+  };
+  await assert.rejects(world.meta.getattr(context, asIno(1)));
+  assert.equal(world.meta.cache.attr(ROOT_INO), undefined);
+});
