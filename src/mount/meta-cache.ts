@@ -111,7 +111,11 @@ export class MetaCache {
       case 'readdir':
         if (op.$case === 'readdir') this.#listed(asIno(op.value.ino), reply.value);
         return;
-      default:
+      case 'readlink':
+      case 'statfs':
+      case 'clusterStatus':
+      case 'empty':
+        return;
     }
   }
 

@@ -68,6 +68,17 @@ describe('a Hello', () => {
     assert.deepEqual(frame.value.groups, []);
   });
 
+  it('of a second node’s mount is refused while the first one has it, its peer is not', async () => {
+    await using served = await Served.start();
+    const other = { nodeId: Buffer.alloc(16, 9), instance: 77n };
+    await served.client().open({ kind: SessionKind.MOUNT });
+    const second = await served.client().open({ ...other, kind: SessionKind.MOUNT });
+    assert.ok(second.$case === 'refusal');
+    assert.equal(second.value.code, 'one-mount');
+    const peer = await served.client().open({ ...other, kind: SessionKind.PEER });
+    assert.equal(peer.$case, 'welcome');
+  });
+
   for (const [what, changes, code, sentence] of [
     ['of another cluster', { clusterId: Buffer.alloc(16, 1) }, 'other-cluster', /serves cluster/],
     ['without a cluster', { clusterId: Buffer.alloc(3) }, 'other-cluster', /serves cluster/],
@@ -162,7 +173,7 @@ describe('a session', () => {
     const [mount, peer, other] = [served.client(), served.client(), served.client()];
     await mount.open();
     await peer.open(PEER);
-    await other.open({ nodeId: Buffer.alloc(16, 7), instance: 9n });
+    await other.open({ ...PEER, nodeId: Buffer.alloc(16, 7), instance: 9n });
     for (const client of [mount, peer, other]) {
       assert.equal((await client.request({ $case: 'statfs', value: {} })).errno, 0);
     }
