@@ -13,6 +13,7 @@ import { join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
 import { abortConnection, findMount } from '../../src/common/mount-table.ts';
 import type { NodeStatus } from '../../src/mount/status.ts';
+import { killHard, processesNaming } from './processes.ts';
 
 const CLI = resolve(import.meta.dirname, '../../src/cli/main.js');
 
@@ -151,6 +152,7 @@ export class DfsUnderTest {
       await run('umount', ['-l', this.mountpoint]);
     }
     await this.#beforeRemoval();
+    for (const pid of processesNaming(this.dir)) await killHard(pid);
     await rm(this.dir, { recursive: true, force: true, maxRetries: 3 });
   }
 }

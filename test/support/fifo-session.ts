@@ -18,16 +18,18 @@ export interface FifoSessionOptions {
 
 export class FifoSession {
   readonly session: FuseSession;
-  readonly #dir: string;
   readonly #writer: number;
 
   constructor(options: FifoSessionOptions) {
-    this.#dir = mkdtempSync(join(tmpdir(), 'dfs-fifo-'));
-    const path = join(this.#dir, 'fifo');
+    const dir = mkdtempSync(join(tmpdir(), 'dfs-fifo-'));
+    const path = join(dir, 'fifo');
     execFileSync('mkfifo', [path]);
     this.#writer = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+    const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+    // Both ends are open: nothing is left behind, however this process ends.
+    rmSync(dir, { recursive: true });
     this.session = new native.FuseSession({
-      fd: openSync(path, constants.O_RDWR | constants.O_NONBLOCK),
+      fd,
       slotCount: options.slotCount ?? 2,
       slotBytes: SLOT_BYTES,
       replyBytes: 4096,
@@ -45,6 +47,5 @@ export class FifoSession {
   dispose(): void {
     this.session.close();
     closeSync(this.#writer);
-    rmSync(this.#dir, { recursive: true });
   }
 }

@@ -52,3 +52,20 @@ export function uninterruptible(): string[] {
     .filter((name) => /^[0-9]+$/.test(name) && stateOf(name) === 'D')
     .map((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim());
 }
+
+/** Processes whose command line names `text`. */
+export function processesNaming(text: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^[0-9]+$/.test(name) && Number(name) !== process.pid)
+    .filter((pid) => commandLine(pid).includes(text))
+    .map(Number);
+}
+
+function commandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT' && systemCode(error) !== 'ESRCH') throw error;
+    return '';
+  }
+}
