@@ -7,7 +7,7 @@
  * Whatever makes an outcome unknown (a request given up, a stream lost) empties it. Bounded: the
  * oldest entries go first. Leases will take the place of the one-mount rule, entry by entry.
  */
-import { type Attr, isDirectory } from '../common/attr.ts';
+import type { Attr } from '../common/attr.ts';
 import { FsError } from '../common/errno.ts';
 import { asIno, type Ino, safeInteger } from '../common/ids.ts';
 import { nameFromBytes } from '../common/name.ts';
@@ -153,8 +153,7 @@ export class MetaCache {
   /** An inode lost a name, and may be gone. */
   #lostName(attr: WireAttr | undefined): void {
     if (attr === undefined) return;
-    const gone = attr.nlink === 0 || (isDirectory(attr.mode) && attr.nlink < 2);
-    if (gone) this.#attrs.delete(asIno(attr.ino));
+    if (attr.nlink === 0) this.#attrs.delete(asIno(attr.ino));
     else this.#put(attr);
   }
 
