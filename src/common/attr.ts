@@ -23,6 +23,10 @@ export interface Attr {
   readonly av: number;
   /** Directories: moves with every change of the entries; 0 otherwise. */
   readonly dirv: number;
+  /** Data version: moves whenever bytes or size of the file were published. */
+  readonly dv: number;
+  /** How often the file was cut (truncated to a smaller size). */
+  readonly cuts: number;
   /** The replica group that holds the bytes. */
   readonly rg: GroupId;
 }

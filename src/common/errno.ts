@@ -31,6 +31,7 @@ export const ERRNO = {
   ENOTCONN: 107,
   ETIMEDOUT: 110,
   ECONNREFUSED: 111,
+  EHOSTUNREACH: 113,
   ESTALE: 116,
   EDQUOT: 122,
 } as const;

@@ -57,6 +57,8 @@ export function foundingWrites(founding: Founding): Writes {
     dirv: 1,
     nextSeq: FIRST_SEQ,
     openers: 0,
+    dv: 0,
+    cuts: 0,
   });
   return txn.finish();
 }

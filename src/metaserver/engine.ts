@@ -211,7 +211,7 @@ export class MetaEngine {
     session: Session,
     op: Extract<
       NonNullable<wire.Request['op']>,
-      { $case: 'statfs' | 'peerReport' | 'clusterStatus' }
+      { $case: 'statfs' | 'peerReport' | 'clusterStatus' | 'shared' | 'dialBackDone' }
     >,
   ): Result {
     const { ledger, peers } = this.#parts;
@@ -221,6 +221,9 @@ export class MetaEngine {
       case 'peerReport':
         if (session.kind !== 'peer') throw new FsError('EINVAL', 'only a peer reports its space');
         peers.report(session.nodeId, op.value);
+        return EMPTY_RESULT;
+      case 'shared':
+      case 'dialBackDone':
         return EMPTY_RESULT;
       case 'clusterStatus':
         return {

@@ -54,7 +54,10 @@ import {
 
 type Op = NonNullable<wire.Request['op']>;
 type ReadOp = Extract<Op, { $case: 'lookup' | 'getattr' | 'readlink' }>;
-type AdminOp = Extract<Op, { $case: 'statfs' | 'peerReport' | 'clusterStatus' }>;
+type AdminOp = Extract<
+  Op,
+  { $case: 'statfs' | 'peerReport' | 'clusterStatus' | 'shared' | 'dialBackDone' }
+>;
 type ReaddirOp = Extract<Op, { $case: 'readdir' }>;
 type ChangeOp = Exclude<Op, ReadOp | AdminOp | ReaddirOp>;
 
@@ -141,6 +144,8 @@ export class Executor {
       case 'statfs':
       case 'peerReport':
       case 'clusterStatus':
+      case 'shared':
+      case 'dialBackDone':
         return encodeResult(this.#options.admin(session, op));
       case 'setattr':
       case 'make':

@@ -16,7 +16,13 @@ interface Peer {
   report: PeerReport;
 }
 
-const NO_REPORT: PeerReport = { bytesTotal: 0n, bytesFree: 0n, bytesOwned: 0n, bytesCached: 0n };
+const NO_REPORT: PeerReport = {
+  bytesTotal: 0n,
+  bytesFree: 0n,
+  bytesOwned: 0n,
+  bytesCached: 0n,
+  unreachable: [],
+};
 
 export class Peers {
   readonly #clock: Clock;
@@ -55,6 +61,10 @@ export class Peers {
       up,
       sinceMs: BigInt(sinceMs),
       ...report,
+      address: '',
+      stores: true,
+      unreachableFrom: [],
+      clientReason: '',
     }));
   }
 

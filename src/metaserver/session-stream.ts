@@ -147,6 +147,7 @@ export class SessionStream implements SessionSink {
       sepoch: BigInt(session.sepoch),
       resumed,
       clusterName: this.#engine.clusterName,
+      alone: true,
       groups: session.kind === 'peer' ? this.#engine.groupsOf(session) : [],
     };
     this.#send(encodeFrame({ $case: 'welcome', value: welcome }));

@@ -63,6 +63,8 @@ function encodeInode(inode: Inode): Uint8Array {
     dirv: BigInt(inode.dirv),
     nextSeq: BigInt(inode.nextSeq),
     openers: inode.openers,
+    dv: BigInt(inode.dv),
+    cuts: BigInt(inode.cuts),
   }).finish();
 }
 
@@ -86,6 +88,8 @@ function decodeInode(bytes: Uint8Array): Inode {
     dirv: safeInteger(record.dirv),
     nextSeq: safeInteger(record.nextSeq),
     openers: record.openers,
+    dv: safeInteger(record.dv),
+    cuts: safeInteger(record.cuts),
   };
 }
 
@@ -162,7 +166,7 @@ export const storeCodecs: Codecs = {
   ),
   peer: codec(
     'peer',
-    (name) => PeerRecord.encode({ name }).finish(),
+    (name) => PeerRecord.encode({ name, address: '', stores: true }).finish(),
     (bytes) => PeerRecord.decode(bytes).name,
   ),
   reclaim: codec(

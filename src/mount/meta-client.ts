@@ -131,6 +131,8 @@ export class MetaClient {
       atimeNow: atime.now,
       mtimeNow: mtime.now,
       killSuidgid: changes.killSuidGid,
+      cut: false,
+      cuts: 0n,
       caller: { uid: context.uid, gid: context.gid },
     };
     const reply = await this.#change('attr', { $case: 'setattr', value }, context, changes.nth);
@@ -214,6 +216,8 @@ export class MetaClient {
       ino: BigInt(file.ino),
       size: BigInt(file.size),
       mtime: timeToWire(file.mtime),
+      cuts: 0n,
+      rgEpoch: 0n,
     };
     return attrOf((await this.#read('attr', { $case: 'flushAttr', value }, waiter)).attr);
   }

@@ -5,13 +5,14 @@
 import { randomInt } from 'node:crypto';
 import { SessionKind } from '../../gen/meta.ts';
 import type { Clock } from '../common/clock.ts';
+import type { GroupView } from '../common/cluster-map.ts';
 import { FsError } from '../common/errno.ts';
 import { asEpoch, asSessionId, type ClusterId, type GroupId, type NodeId } from '../common/ids.ts';
 import { DisposeStack, delay, TaskGroup, within } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import { SessionClient } from '../common/rpc/session-client.ts';
 import type { SessionOptions } from '../common/rpc/session-options.ts';
-import type { DataContext, GroupView } from '../peer/chunk-store.ts';
+import type { DataContext } from '../peer/chunk-store.ts';
 import { Peer } from '../peer/node.ts';
 import type { CapabilityMask } from './driver/native/capabilities.ts';
 import { MetaCache } from './meta-cache.ts';

@@ -2,13 +2,15 @@
  * The peer's session at the metaserver, once it is connected: garbage to delete, space to report,
  * and the cluster's state for `dfs status`.
  */
+
 import type { ClusterStatusReply, ServerFrame, Welcome } from '../../gen/meta.ts';
+import type { GroupView } from '../common/cluster-map.ts';
 import { FsError } from '../common/errno.ts';
 import { asEpoch, asGroupId, asIno, asNodeId, type Ino, type NodeId } from '../common/ids.ts';
 import { TaskGroup } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import type { SessionClient } from '../common/rpc/session-client.ts';
-import type { ChunkStore, GroupView } from '../peer/chunk-store.ts';
+import type { ChunkStore } from '../peer/chunk-store.ts';
 
 const REPORT_MS = 5_000;
 
@@ -113,6 +115,7 @@ export class PeerSession {
       bytesFree: BigInt(Math.floor(space.bytesFree)),
       bytesOwned: BigInt(Math.floor(space.bytesOwned)),
       bytesCached: BigInt(Math.floor(space.bytesCached)),
+      unreachable: [],
     };
     await this.#session.request({ $case: 'peerReport', value });
   }

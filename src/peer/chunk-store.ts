@@ -1,4 +1,5 @@
-import type { Epoch, GroupId, Ino, NodeId, SessionId } from '../common/ids.ts';
+import type { GroupView } from '../common/cluster-map.ts';
+import type { Epoch, GroupId, Ino, SessionId } from '../common/ids.ts';
 
 /** Who changes data, under which right: checked before every read and commit. */
 export interface DataContext {
@@ -10,12 +11,10 @@ export interface DataContext {
   readonly rgEpoch: Epoch;
 }
 
-/** A replica group this peer belongs to, as the metaserver last told it. */
-export interface GroupView {
-  readonly rg: GroupId;
-  readonly epoch: Epoch;
-  readonly primary: NodeId | undefined;
-  readonly members: readonly NodeId[];
+/** The right to the data of one file. */
+export interface FileRight extends DataContext {
+  /** Cuts of the file the caller knows of (docs/PROTOCOL.md, H3). */
+  readonly cuts: number;
 }
 
 /** Every change of file bytes is one of these, and goes through one commit function. */
@@ -23,8 +22,23 @@ export type DataRecord =
   | { readonly kind: 'write'; readonly offset: number; readonly data: Uint8Array }
   /** `size` becomes the end of the file: bytes behind it are gone, bytes up to it read as zeros. */
   | { readonly kind: 'truncate'; readonly size: number }
+  /** The file reaches to `size` at least; what is new reads as zeros. Never cuts. */
+  | { readonly kind: 'extend'; readonly size: number }
   /** The range reads as zeros afterwards; the size stays. */
   | { readonly kind: 'zero'; readonly offset: number; readonly length: number };
+
+/** One entry a block; seq 0 is a block without data, which reads as zeros. */
+export interface BlockVersions {
+  readonly epochs: Uint32Array;
+  readonly seqs: Float64Array;
+}
+
+/** A run of 64 KiB blocks inside one chunk. */
+export interface BlockRun {
+  readonly chunk: number;
+  readonly blockFirst: number;
+  readonly blockEnd: number;
+}
 
 export interface StoreSpace {
   readonly bytesTotal: number;
@@ -49,6 +63,14 @@ export interface ChunkStore {
    * as zeros: the caller clamps to the authoritative size.
    */
   read(ino: Ino, offset: number, target: Uint8Array): void | Promise<void>;
+  /**
+   * Fills `target` with whole blocks of one chunk and names their versions: the same version never
+   * stands for other bytes, so it is what another peer may keep them under. Blocks with data whose
+   * version is not known get a fresh one.
+   * @param target as long as the run
+   * @throws FsError EIO a checksum does not match · ESTALE the group is not ours
+   */
+  readBlocks(rg: GroupId, ino: Ino, run: BlockRun, target: Uint8Array): BlockVersions;
   /**
    * Applies one record. ENOSPC comes from here, before anything of it is accepted. Errors are
    * thrown or reject; `record.data` stays untouched until the work is done.

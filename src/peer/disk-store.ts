@@ -9,12 +9,19 @@
  * Changes of one inode are made at once while nothing must be awaited, else they queue.
  */
 import { FILE_BYTES_MAX } from '../common/attr.ts';
+import type { GroupView } from '../common/cluster-map.ts';
 import { FsError, toFsError } from '../common/errno.ts';
 import type { Ino } from '../common/ids.ts';
 import { delay, TaskGroup } from '../common/lifecycle.ts';
 import { BackingFiles } from './backing-files.ts';
 import { BlockReader } from './block-reader.ts';
-import type { ChunkStore, DataContext, DataRecord, GroupView, StoreSpace } from './chunk-store.ts';
+import type {
+  BlockVersions,
+  ChunkStore,
+  DataContext,
+  DataRecord,
+  StoreSpace,
+} from './chunk-store.ts';
 import { type Touched, touchedBy } from './core/touched.ts';
 import { GroupVersions, type Version } from './core/versions.ts';
 import { Durability } from './durability.ts';
@@ -95,6 +102,10 @@ export class DiskChunkStore implements ChunkStore, AsyncDisposable {
 
   read(ino: Ino, offset: number, target: Uint8Array): void {
     this.#reader.read(this.#files.get(ino), offset, target);
+  }
+
+  readBlocks(): BlockVersions {
+    throw new FsError('EOPNOTSUPP', 'blocks are not served yet');
   }
 
   commit(context: DataContext, ino: Ino, record: DataRecord): void | Promise<void> {

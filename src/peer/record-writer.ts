@@ -40,6 +40,9 @@ export class RecordWriter {
         case 'truncate':
           this.#truncate(file, record.size);
           return;
+        case 'extend':
+          if (record.size > file.bytes) this.#truncate(file, record.size);
+          return;
         case 'zero':
           this.#zero(file, record.offset, record.length);
       }

@@ -229,11 +229,19 @@ export function toWire(op: ModelOp, binding: Binding): Op {
           atimeNow: false,
           mtimeNow: false,
           killSuidgid: false,
+          cut: false,
+          cuts: 0n,
           caller: undefined,
         },
       };
     case 'flush': {
-      const value = { ino: ino(op.node), size: BigInt(op.size), mtime: timeOf(op.mtime) };
+      const value = {
+        ino: ino(op.node),
+        size: BigInt(op.size),
+        mtime: timeOf(op.mtime),
+        cuts: 0n,
+        rgEpoch: 0n,
+      };
       return { $case: 'flushAttr', value };
     }
     case 'close':

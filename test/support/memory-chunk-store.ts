@@ -1,11 +1,12 @@
 import { FILE_BYTES_MAX } from '../../src/common/attr.ts';
+import type { GroupView } from '../../src/common/cluster-map.ts';
 import { FsError } from '../../src/common/errno.ts';
 import { BLOCK_BYTES, type Epoch, type GroupId, type Ino } from '../../src/common/ids.ts';
 import type {
+  BlockVersions,
   ChunkStore,
   DataContext,
   DataRecord,
-  GroupView,
   StoreSpace,
 } from '../../src/peer/chunk-store.ts';
 
@@ -36,6 +37,10 @@ export class MemoryChunkStore implements ChunkStore {
     }
   }
 
+  readBlocks(): BlockVersions {
+    throw new FsError('EOPNOTSUPP', 'blocks are not served yet');
+  }
+
   commit(context: DataContext, ino: Ino, record: DataRecord): void {
     if (this.#groups.get(context.rg) !== context.rgEpoch) {
       throw new FsError('ESTALE', `replica group ${context.rg} epoch ${context.rgEpoch}`);
@@ -46,6 +51,9 @@ export class MemoryChunkStore implements ChunkStore {
         return;
       case 'truncate':
         this.#truncate(ino, record.size);
+        return;
+      case 'extend':
+        this.#truncate(ino, Math.max(record.size, this.#file(ino).bytes));
         return;
       case 'zero':
         this.#zero(ino, record.offset, record.length);

@@ -47,6 +47,7 @@ export class ScriptedMetaserver implements AsyncDisposable {
         resumed: true,
         clusterName: 'test',
         groups: [],
+        alone: true,
       },
     });
   }

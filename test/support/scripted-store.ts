@@ -1,9 +1,10 @@
+import type { GroupView } from '../../src/common/cluster-map.ts';
 import type { Ino } from '../../src/common/ids.ts';
 import type {
+  BlockVersions,
   ChunkStore,
   DataContext,
   DataRecord,
-  GroupView,
   StoreSpace,
 } from '../../src/peer/chunk-store.ts';
 import { MemoryChunkStore } from './memory-chunk-store.ts';
@@ -19,6 +20,10 @@ export class ScriptedStore implements ChunkStore {
 
   read(ino: Ino, offset: number, target: Uint8Array): void {
     this.#inner.read(ino, offset, target);
+  }
+
+  readBlocks(): BlockVersions {
+    return this.#inner.readBlocks();
   }
 
   commit(context: DataContext, ino: Ino, record: DataRecord): void | Promise<void> {

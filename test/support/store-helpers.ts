@@ -1,3 +1,4 @@
+import type { GroupView } from '../../src/common/cluster-map.ts';
 import {
   asEpoch,
   asGroupId,
@@ -6,7 +7,7 @@ import {
   asSessionId,
   type Ino,
 } from '../../src/common/ids.ts';
-import type { ChunkStore, DataContext, GroupView } from '../../src/peer/chunk-store.ts';
+import type { ChunkStore, DataContext } from '../../src/peer/chunk-store.ts';
 import type { Random } from './random.ts';
 
 export const NODE = asNodeId('0123456789abcdef0123456789abcdef');

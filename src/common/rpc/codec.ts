@@ -25,6 +25,8 @@ export function attrToWire(attr: Attr): wire.Attr {
     ctime: timeToWire(attr.ctime),
     av: BigInt(attr.av),
     dirv: BigInt(attr.dirv),
+    dv: BigInt(attr.dv),
+    cuts: BigInt(attr.cuts),
     layout: { rg: BigInt(attr.rg) },
   };
 }
@@ -43,6 +45,8 @@ export function attrFromWire(attr: wire.Attr): Attr {
     ctime: timeFromWire(attr.ctime),
     av: safeInteger(attr.av),
     dirv: safeInteger(attr.dirv),
+    dv: safeInteger(attr.dv),
+    cuts: safeInteger(attr.cuts),
     rg: asGroupId(attr.layout?.rg ?? 0n),
   };
 }

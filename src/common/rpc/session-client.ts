@@ -170,6 +170,8 @@ export class SessionClient implements AsyncDisposable {
           kind,
           instance: BigInt(instance),
           nodeName,
+          advertise: '',
+          peerPort: 0,
         },
       },
     });
@@ -189,6 +191,9 @@ export class SessionClient implements AsyncDisposable {
         this.#onRefusal(stream, body.value);
         return;
       case 'reclaim':
+      case 'map':
+      case 'share':
+      case 'dialBack':
         this.#options.onPush(frame);
         return;
       case undefined:

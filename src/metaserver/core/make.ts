@@ -100,6 +100,8 @@ function newInode(request: MakeRequest, type: number, context: OpContext, dir: I
     dirv: directory ? 1 : 0,
     nextSeq: directory ? FIRST_SEQ : 0,
     openers: 0,
+    dv: 0,
+    cuts: 0,
   };
 }
 

@@ -29,6 +29,10 @@ export interface Inode {
   readonly nextSeq: number;
   /** Sessions that keep it alive after the last unlink. */
   readonly openers: number;
+  /** Regular files: moves whenever bytes or size were published. */
+  readonly dv: number;
+  /** Regular files: how often the file was cut. */
+  readonly cuts: number;
 }
 
 export interface Entry {
@@ -96,6 +100,8 @@ export function attrOf(ino: Ino, inode: Inode): Attr {
     ctime: inode.ctime,
     av: inode.av,
     dirv: inode.dirv,
+    dv: inode.dv,
+    cuts: inode.cuts,
     rg: inode.rg,
   };
 }

@@ -42,6 +42,8 @@ export function touchedBy(record: DataRecord, fileBytes: number): Touched {
       return written(record.offset, record.offset + record.data.length, fileBytes);
     case 'truncate':
       return cleared(record.size, fileBytes, fileBytes);
+    case 'extend':
+      return NOTHING;
     case 'zero':
       return cleared(record.offset, record.offset + record.length, fileBytes);
   }

@@ -4,9 +4,9 @@
  * starts is given a new epoch before it serves, so a sequence may start again at 1 with each.
  */
 import { assert } from '../../common/assert.ts';
+import type { GroupView } from '../../common/cluster-map.ts';
 import { FsError } from '../../common/errno.ts';
 import type { Epoch, GroupId } from '../../common/ids.ts';
-import type { GroupView } from '../chunk-store.ts';
 
 export interface Version {
   readonly epoch: number;

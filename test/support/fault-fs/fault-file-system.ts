@@ -214,6 +214,8 @@ export class FaultFileSystem implements FileSystem {
       ctime: time,
       av: 1,
       dirv: 0,
+      dv: 0,
+      cuts: 0,
       rg: asGroupId(1),
     };
     return { attr, blocks: Math.ceil(size / 512), attrValidMs: VALID_MS };

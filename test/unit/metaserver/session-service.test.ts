@@ -244,13 +244,25 @@ describe('a peer session', () => {
     {
       await using peer = new StreamClient(served.socketPath);
       await peer.open({ ...PEER, nodeName: 'ada' });
-      const space = { bytesTotal: 9n, bytesFree: 5n, bytesOwned: 3n, bytesCached: 1n };
+      const space = {
+        bytesTotal: 9n,
+        bytesFree: 5n,
+        bytesOwned: 3n,
+        bytesCached: 1n,
+        unreachable: [],
+      };
       await peer.request({ $case: 'peerReport', value: space });
       assert.deepEqual(await peers(), [{ up: true, bytesFree: 5n }]);
     }
     while ((await peers())[0]?.up === true);
     assert.deepEqual(await peers(), [{ up: false, bytesFree: 5n }]);
-    const report = { bytesTotal: 0n, bytesFree: 0n, bytesOwned: 0n, bytesCached: 0n };
+    const report = {
+      bytesTotal: 0n,
+      bytesFree: 0n,
+      bytesOwned: 0n,
+      bytesCached: 0n,
+      unreachable: [],
+    };
     assert.equal((await mount.request({ $case: 'peerReport', value: report })).errno, ERRNO.EINVAL);
   });
 });

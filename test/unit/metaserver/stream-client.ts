@@ -27,6 +27,8 @@ export function hello(changes: Partial<Hello> = {}): Hello {
     kind: 1,
     instance: 5n,
     nodeName: 'node',
+    advertise: '',
+    peerPort: 0,
     ...changes,
   };
 }

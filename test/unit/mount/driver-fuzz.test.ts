@@ -34,6 +34,8 @@ const entry: EntryResult = {
     ctime: time,
     av: 1,
     dirv: 0,
+    dv: 0,
+    cuts: 0,
     rg: asGroupId(1),
   },
   blocks: 0,

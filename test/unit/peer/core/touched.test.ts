@@ -87,7 +87,7 @@ function summary({ chunks, dropped }: Touched): string {
 }
 
 function counted(record: DataRecord, size: number): string {
-  assert.ok(record.kind !== 'truncate');
+  assert.ok(record.kind !== 'truncate' && record.kind !== 'extend');
   const wanted = record.offset + (record.kind === 'write' ? record.data.length : record.length);
   const clears = record.kind === 'zero';
   const chunksEnd = Math.ceil(size / CHUNK_BYTES) * CHUNK_BYTES;
