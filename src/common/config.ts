@@ -5,6 +5,8 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseAddress } from './address.ts';
+import { writeFileDurably } from './durable-file.ts';
 import { FsError, systemCode, toFsError } from './errno.ts';
 import { didYouMean } from './suggest.ts';
 import { parseSizeBytes } from './units.ts';
@@ -20,6 +22,8 @@ export interface Config {
   readonly driver?: string;
   readonly cacheBytes?: number;
   readonly copies?: number;
+  /** The metaserver that this node joined; a founder has none. */
+  readonly join?: string;
   readonly listen?: string;
   readonly peerListen?: string;
   readonly advertise?: string;
@@ -53,6 +57,17 @@ function copies(value: unknown): number | undefined {
   return fits ? value : undefined;
 }
 
+/** HOST or HOST:PORT, kept as typed. */
+function address(value: unknown): string | undefined {
+  if (typeof value !== 'string') return undefined;
+  try {
+    return parseAddress(value, 0).host === '' ? undefined : value;
+  } catch (error) {
+    if (error instanceof FsError) return undefined;
+    throw error;
+  }
+}
+
 const absolute = (value: unknown): string | undefined => {
   const path = text(value);
   return path?.startsWith('/') === true ? path : undefined;
@@ -66,10 +81,11 @@ const KEYS: ReadonlyMap<string, Key> = new Map<string, Key>([
   ['driver', { field: 'driver', expects: '"native" or "fuse-native"', parse: text }],
   ['cacheSize', { field: 'cacheBytes', expects: 'a size such as "10G"', parse: size }],
   ['copies', { field: 'copies', expects: 'a number from 1 to 16', parse: copies }],
-  ['listen', { field: 'listen', expects: 'HOST[:PORT]', parse: text }],
-  ['peerListen', { field: 'peerListen', expects: 'HOST[:PORT]', parse: text }],
+  ['join', { field: 'join', expects: 'HOST[:PORT]', parse: address }],
+  ['listen', { field: 'listen', expects: 'HOST[:PORT]', parse: address }],
+  ['peerListen', { field: 'peerListen', expects: 'HOST[:PORT]', parse: address }],
   ['advertise', { field: 'advertise', expects: 'a host name or address', parse: text }],
-  ['http', { field: 'http', expects: 'HOST[:PORT]', parse: text }],
+  ['http', { field: 'http', expects: 'HOST[:PORT]', parse: address }],
   ['insecure', { field: 'insecure', expects: 'true or false', parse: flag }],
 ]);
 
@@ -89,8 +105,8 @@ function parseKey(path: string, name: string, value: unknown): [keyof Config, Va
   );
 }
 
-/** @throws FsError EINVAL naming `path` and the key */
-export function parseConfig(source: string, path: string): Config {
+/** @throws FsError EINVAL naming `path` */
+function parseObject(source: string, path: string): object {
   let document: unknown;
   try {
     document = JSON.parse(source);
@@ -101,19 +117,60 @@ export function parseConfig(source: string, path: string): Config {
   if (typeof document !== 'object' || document === null || Array.isArray(document)) {
     throw new FsError('EINVAL', `${path} must hold one JSON object`);
   }
-  const entries = Object.entries(document).map(([name, value]) => parseKey(path, name, value));
-  return Object.freeze(Object.fromEntries(entries));
+  return document;
 }
 
-/** The configuration of a state folder; a missing file is an empty one. */
-export async function loadConfig(stateDir: string): Promise<Config> {
-  const path = join(stateDir, CONFIG_FILE);
-  let source: string;
+/** @throws FsError EINVAL naming `path` and the key */
+export function parseConfig(source: string, path: string): Config {
+  const entries = Object.entries(parseObject(source, path));
+  return Object.freeze(
+    Object.fromEntries(entries.map(([name, value]) => parseKey(path, name, value))),
+  );
+}
+
+/** The text of a state folder's config.json; a missing file is an empty one. */
+async function readConfig(path: string): Promise<string> {
   try {
-    source = await readFile(path, 'utf8');
+    return await readFile(path, 'utf8');
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return {};
+    if (systemCode(error) === 'ENOENT') return '{}';
     throw toFsError(error, `cannot read ${path}`);
   }
-  return parseConfig(source, path);
+}
+
+/** The configuration of a state folder. @throws FsError EINVAL naming the file and the key */
+export async function loadConfig(stateDir: string): Promise<Config> {
+  const path = join(stateDir, CONFIG_FILE);
+  return parseConfig(await readConfig(path), path);
+}
+
+/** What commands remember for the next time, by the keys of config.json. */
+export interface ConfigChanges {
+  readonly name?: string;
+  readonly join?: string;
+  readonly listen?: string;
+  readonly peerListen?: string;
+  readonly advertise?: string;
+  readonly insecure?: boolean;
+  readonly cacheSize?: string;
+}
+
+/** `source` with `changes`; what else the user wrote there stays. */
+export function changeConfig(source: string, changes: ConfigChanges, path: string): string {
+  const text = `${JSON.stringify({ ...parseObject(source, path), ...changes }, null, 2)}\n`;
+  parseConfig(text, path);
+  return text;
+}
+
+/**
+ * Remembers settings, durably. The caller holds the start lock.
+ * @returns whether anything changed
+ */
+export async function updateConfig(stateDir: string, changes: ConfigChanges): Promise<boolean> {
+  const path = join(stateDir, CONFIG_FILE);
+  const source = await readConfig(path);
+  const before = new Map<string, unknown>(Object.entries(parseObject(source, path)));
+  if (Object.entries(changes).every(([name, value]) => before.get(name) === value)) return false;
+  await writeFileDurably(path, changeConfig(source, changes, path), { mode: 0o600 });
+  return true;
 }

@@ -8,7 +8,7 @@
 import type { Dirent } from 'node:fs';
 import { access, chmod, lstat, mkdir, readdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CONFIG_FILE } from './config.ts';
+import { CONFIG_FILE, type ConfigChanges, changeConfig } from './config.ts';
 import { syncDirectory, writeFileDurably } from './durable-file.ts';
 import { FsError, systemCode, toFsError } from './errno.ts';
 import {
@@ -50,6 +50,8 @@ const PARTS: Readonly<Record<NodeRole, readonly string[]>> = {
 export interface CreateStateOptions extends StateFormat {
   /** Absolute. */
   readonly dir: string;
+  /** What config.json holds from the first day. */
+  readonly config: ConfigChanges;
   /** Fills the folders; what it leaves behind when it fails is cleared by the next attempt. */
   populate(): Promise<void>;
 }
@@ -130,7 +132,8 @@ export async function createState(options: CreateStateOptions): Promise<LoadedSt
     await mkdir(join(dir, name), { mode, recursive: true });
     await chmod(join(dir, name), mode);
   }
-  await writeFileDurably(join(dir, CONFIG_FILE), '{}\n', { mode: 0o600 });
+  const config = join(dir, CONFIG_FILE);
+  await writeFileDurably(config, changeConfig('{}', options.config, config), { mode: 0o600 });
   await options.populate();
   await writeFileDurably(join(dir, 'format.json'), encodeStateFormat(options), { mode: 0o644 });
   await chmod(join(dir, 'format.json'), 0o644);

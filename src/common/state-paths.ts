@@ -30,6 +30,8 @@ export interface StatePaths {
   readonly metaserver: string;
   /** What the node has mounted at this moment. */
   readonly mountRecord: string;
+  /** Where it listened last. */
+  readonly listenRecord: string;
 }
 
 function ownerOf(dir: string): number {
@@ -66,5 +68,6 @@ export function statePaths(dir: string): StatePaths {
     metaserverControl: join(sockets, LONGEST_SOCKET),
     metaserver: join(sockets, 'metaserver.sock'),
     mountRecord: join(run, 'mount.json'),
+    listenRecord: join(dir, 'listen.json'),
   };
 }
