@@ -10,6 +10,7 @@ export async function openMetaserver(context: RoleContext): Promise<void> {
     await Metaserver.start({
       stateDir: state.dir,
       socketPath: state.paths.metaserver,
+      listen: [],
       clusterId: state.clusterId,
       clusterName: state.clusterName,
       clock: new SystemClock(),

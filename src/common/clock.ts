@@ -8,6 +8,12 @@ export interface Clock {
   bootMs(): number;
 }
 
+/** Milliseconds since 1970, for people and for other machines. */
+export function wallMs(clock: Clock): number {
+  const { sec, nsec } = clock.realtime();
+  return sec * 1000 + Math.floor(nsec / 1e6);
+}
+
 /** A clock that stands still until told otherwise. */
 export class ManualClock implements Clock {
   #ms = 1_000;

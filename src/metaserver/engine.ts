@@ -3,17 +3,12 @@
  * simulator drives it as the session service does.
  */
 import type * as wire from '../../gen/meta.ts';
-import type { Clock } from '../common/clock.ts';
+import { type Clock, wallMs } from '../common/clock.ts';
 import { FsError } from '../common/errno.ts';
-import {
-  asEpoch,
-  type ClusterId,
-  type Epoch,
-  type GroupId,
-  type NodeId,
-  ROOT_INO,
-} from '../common/ids.ts';
+import { asEpoch, type ClusterId, type Epoch, type GroupId, ROOT_INO } from '../common/ids.ts';
 import type { Logger } from '../common/log.ts';
+import { WIRE_VERSION } from '../common/rpc/wire-version.ts';
+import { type AdminOp, administer } from './admin.ts';
 import { readCluster } from './cluster.ts';
 import { CommitPath } from './commit.ts';
 import { SHARD_KEY } from './core/keyspace.ts';
@@ -21,12 +16,15 @@ import { Txn } from './core/txn.ts';
 import { type Answer, Executor } from './executor.ts';
 import type { Kv } from './kv.ts';
 import { Ledger } from './ledger.ts';
+import { Membership, type StoringPeer } from './membership.ts';
+import { type Admission, Mounts } from './mounts.ts';
 import { Peers } from './peers.ts';
 import { ReclaimPusher } from './reclaim.ts';
+import { Roster } from './roster.ts';
 import type { Session } from './session.ts';
 import { type OpenedSession, type SessionIdentity, SessionTable } from './session-table.ts';
 import { shardCodec, storeCodecs } from './store-codec.ts';
-import { EMPTY_RESULT, type Result } from './wire.ts';
+import { groupToWire, type Result } from './wire.ts';
 
 /** What the guard of the disk tells. */
 export interface SpaceView {
@@ -59,7 +57,9 @@ export interface EngineStatus {
 interface Parts {
   readonly commit: CommitPath;
   readonly ledger: Ledger;
-  readonly peers: Peers;
+  readonly roster: Roster;
+  readonly membership: Membership;
+  readonly mounts: Mounts;
   readonly table: SessionTable;
   readonly shardEpoch: Epoch;
   readonly clusterName: string;
@@ -105,9 +105,21 @@ export class MetaEngine {
     const commit = new CommitPath({ ...options, shardEpoch });
     const ledger = Ledger.load(commit, storeCodecs);
     const peers = new Peers(clock);
-    const table = await SessionTable.load({ commit, ledger, peers, log });
+    const roster = await Roster.load({ commit, ledger, peers });
+    const table = await SessionTable.load({ commit, ledger, roster, clock, log });
+    const mounts = new Mounts({ clock, log, mounts: () => table.mounts() });
+    const membership = new Membership({
+      clock,
+      log,
+      peers,
+      roster,
+      shardEpoch,
+      schedule: options.schedule ?? ((task) => setImmediate(task)),
+      onError: (error) => log.error('a peer could not be made a storing one', { error }),
+    });
     log.info('the namespace is open', { shardEpoch, inodes: ledger.inodes });
-    return new MetaEngine(options, { commit, ledger, peers, table, shardEpoch, clusterName });
+    const parts = { commit, ledger, roster, membership, mounts, table, shardEpoch, clusterName };
+    return new MetaEngine(options, parts);
   }
 
   get clusterId(): ClusterId {
@@ -128,13 +140,53 @@ export class MetaEngine {
   }
 
   /** Resolves when the session is durable. */
-  /** The node whose mount stands in the way of this session, if one does. */
-  otherMount(identity: SessionIdentity): NodeId | undefined {
-    return this.#parts.table.otherMount(identity);
-  }
-
   openSession(identity: SessionIdentity): Promise<OpenedSession> {
     return this.#parts.table.open(identity);
+  }
+
+  /** Lets the session enter as soon as nobody remembers what it may change. */
+  async admit(session: Session, admission: Admission): Promise<void> {
+    if (session.kind === 'mount') await this.#parts.mounts.admit(session, admission);
+    else if (admission.wanted()) admission.enter(false);
+  }
+
+  /** A sign of life of this session. */
+  heard(session: Session): void {
+    session.heardMs = this.#options.clock.bootMs();
+    this.#parts.membership.heard(session);
+  }
+
+  keepAlive({ seq, sessions }: wire.KeepAliveFrame): wire.KeepAliveReply {
+    const ended: bigint[] = [];
+    for (const { sid, sepoch } of sessions) {
+      const session = this.#parts.table.find(Number(sid));
+      const lives = session !== undefined && !session.ended && BigInt(session.sepoch) === sepoch;
+      if (lives) this.heard(session);
+      else ended.push(sid);
+    }
+    return { seq, wallMs: BigInt(wallMs(this.#options.clock)), ended };
+  }
+
+  describe(): wire.DescribeReply {
+    const root = new Txn(this.#parts.commit.view(), storeCodecs).inode(ROOT_INO);
+    return {
+      clusterId: Buffer.from(this.clusterId, 'hex'),
+      clusterName: this.clusterName,
+      wireVersion: WIRE_VERSION,
+      wallMs: BigInt(wallMs(this.#options.clock)),
+      rootUid: root?.uid ?? 0,
+    };
+  }
+
+  /** To be called once a second: whoever is gone, or did not answer in time, is noticed then. */
+  sweep(): void {
+    this.#parts.membership.sweep();
+    this.#parts.mounts.wake();
+  }
+
+  /** The peers that can be given new files. */
+  storingPeers(): readonly StoringPeer[] {
+    return this.#parts.membership.storingPeers();
   }
 
   /** Takes effect at once; the answer comes when it and all it saw is durable. */
@@ -143,24 +195,18 @@ export class MetaEngine {
   }
 
   groupsOf(session: Session): wire.ReplicaGroup[] {
-    const { table } = this.#parts;
-    return table.groupsOf(session.nodeId).map(([rg, group]) => ({
-      rg: BigInt(rg),
-      epoch: BigInt(group.epoch),
-      primary: Buffer.from(group.primary ?? '', 'hex'),
-      members: group.members.map((member) => Buffer.from(member, 'hex')),
-    }));
+    return this.#parts.roster.groupsOf(session.nodeId).map(groupToWire);
   }
 
-  /** A stream of this session is open. Peers are sent what they should delete. */
+  /** A stream of this session is open. Peers are told who is there and what they should delete. */
   attach(session: Session, push: (inos: readonly number[]) => void): void {
     if (session.kind !== 'peer') return;
-    this.#parts.peers.setUp(session.nodeId, true);
+    this.#parts.membership.attach(session);
     const { kv, log } = this.#options;
     const pusher = new ReclaimPusher({
       scan: (range) => kv.range(range),
       codec: storeCodecs.reclaim,
-      leads: (rg) => this.#parts.table.group(rg)?.primary === session.nodeId,
+      leads: (rg) => this.#parts.roster.groups.get(rg)?.primary === session.nodeId,
       push,
       onError: (error) => log.error('the reclaim queue cannot be read', { error }),
     });
@@ -168,11 +214,13 @@ export class MetaEngine {
     pusher.start();
   }
 
+  /** It has no stream any more. */
   async detach(session: Session): Promise<void> {
+    this.#parts.mounts.wake();
     const pusher = this.#pushers.get(session);
     if (pusher === undefined) return;
     this.#pushers.delete(session);
-    this.#parts.peers.setUp(session.nodeId, false);
+    this.#parts.membership.detach(session);
     await pusher[Symbol.asyncDispose]();
   }
 
@@ -193,50 +241,25 @@ export class MetaEngine {
   /** Resolves when nothing is being read and everything accepted is durable. */
   async drain(): Promise<void> {
     await this.#executor.settle();
+    await this.#parts.membership.settle();
     await this.#parts.commit.drain();
   }
 
   #problems(): wire.Problem[] {
-    const problem = this.#options.space.problem();
-    return problem === undefined ? [] : [problem];
+    const space = this.#options.space.problem();
+    const peers = this.#parts.membership.problems();
+    return space === undefined ? peers : [space, ...peers];
   }
 
   #ledBy(session: Session): ReadonlySet<GroupId> {
-    const groups = this.#parts.table.groupsOf(session.nodeId);
+    const groups = this.#parts.roster.groupsOf(session.nodeId);
     const led = groups.filter(([, group]) => group.primary === session.nodeId);
     return new Set(session.kind === 'peer' ? led.map(([rg]) => rg) : []);
   }
 
-  #admin(
-    session: Session,
-    op: Extract<
-      NonNullable<wire.Request['op']>,
-      { $case: 'statfs' | 'peerReport' | 'clusterStatus' | 'shared' | 'dialBackDone' }
-    >,
-  ): Result {
-    const { ledger, peers } = this.#parts;
-    switch (op.$case) {
-      case 'statfs':
-        return { $case: 'statfs', value: { files: BigInt(ledger.inodes) } };
-      case 'peerReport':
-        if (session.kind !== 'peer') throw new FsError('EINVAL', 'only a peer reports its space');
-        peers.report(session.nodeId, op.value);
-        return EMPTY_RESULT;
-      case 'shared':
-      case 'dialBackDone':
-        return EMPTY_RESULT;
-      case 'clusterStatus':
-        return {
-          $case: 'clusterStatus',
-          value: {
-            clusterId: Buffer.from(this.clusterId, 'hex'),
-            clusterName: this.clusterName,
-            peers: peers.status(),
-            inodes: BigInt(ledger.inodes),
-            reclaimPending: BigInt(ledger.reclaimPending),
-            problems: this.#problems(),
-          },
-        };
-    }
+  #admin(session: Session, op: AdminOp): Result {
+    const { clusterId, clusterName } = this;
+    const problems = (): wire.Problem[] => this.#problems();
+    return administer({ ...this.#parts, clusterId, clusterName, problems }, session, op);
   }
 }

@@ -11,6 +11,7 @@ import { FIRST_GROUP, type GroupId } from '../common/ids.ts';
 import { TaskGroup } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import { nameFromBytes } from '../common/name.ts';
+import type { AdminOp } from './admin.ts';
 import type { CommitPath, View } from './commit.ts';
 import { closeUnlinked } from './core/close-unlinked.ts';
 import { flushAttr } from './core/flush-attr.ts';
@@ -54,10 +55,6 @@ import {
 
 type Op = NonNullable<wire.Request['op']>;
 type ReadOp = Extract<Op, { $case: 'lookup' | 'getattr' | 'readlink' }>;
-type AdminOp = Extract<
-  Op,
-  { $case: 'statfs' | 'peerReport' | 'clusterStatus' | 'shared' | 'dialBackDone' }
->;
 type ReaddirOp = Extract<Op, { $case: 'readdir' }>;
 type ChangeOp = Exclude<Op, ReadOp | AdminOp | ReaddirOp>;
 

@@ -19,9 +19,17 @@ import { type Allocate, Reserve } from './reserve.ts';
 import { SessionService } from './session-service.ts';
 import { diskSpace, SpaceGuard } from './space-guard.ts';
 
+export interface ListenAddress {
+  readonly host: string;
+  /** 0 lets the kernel choose. */
+  readonly port: number;
+}
+
 export interface MetaserverOptions {
   readonly stateDir: string;
   readonly socketPath: string;
+  /** Where nodes of other machines may come in, beside the socket; may be empty. */
+  readonly listen: readonly ListenAddress[];
   readonly clusterId: ClusterId;
   readonly clusterName: string;
   readonly clock: Clock;
@@ -36,6 +44,8 @@ export interface FoundOptions extends Founding {
 
 export interface MetaserverStatus extends EngineStatus {
   readonly streams: number;
+  /** Where it listens beside the socket. */
+  readonly addresses: readonly ListenAddress[];
 }
 
 const allocate: Allocate = (fd, length) => native.fallocate(fd, 0, 0, length);
@@ -64,6 +74,7 @@ export class Metaserver implements AsyncDisposable {
   readonly #engine: MetaEngine;
   readonly #service: SessionService;
   readonly #resources: DisposeStack;
+  readonly #addresses: ListenAddress[] = [];
   #closed: Promise<void> | undefined;
 
   private constructor(engine: MetaEngine, service: SessionService, resources: DisposeStack) {
@@ -120,11 +131,37 @@ export class Metaserver implements AsyncDisposable {
     const engine = await MetaEngine.open({ ...options, kv, space, onFatal });
     service = stack.use(new SessionService({ engine, log, onFatal }));
     stack.use(await RpcServer.bindUnix(options.socketPath, [service.served]));
-    return new Metaserver(engine, service, stack.move());
+    const metaserver = new Metaserver(engine, service, stack.move());
+    try {
+      for (const { host, port } of options.listen) await metaserver.listen(host, port);
+    } catch (error) {
+      await metaserver[Symbol.asyncDispose]();
+      throw error;
+    }
+    return metaserver;
+  }
+
+  /**
+   * Lets nodes of other machines in, until the server stops.
+   * @param port 0 lets the kernel choose
+   * @returns the address with its real port
+   * @throws FsError EIO when it cannot be listened on
+   */
+  async listen(host: string, port: number): Promise<ListenAddress> {
+    const server = await RpcServer.bindTcp({ host, port }, [this.#service.served]);
+    if (this.#closed !== undefined) {
+      await server[Symbol.asyncDispose]();
+      throw new FsError('EIO', 'the metaserver is ending');
+    }
+    this.#resources.use(server);
+    const address = { host, port: server.port };
+    this.#addresses.push(address);
+    return address;
   }
 
   status(): MetaserverStatus {
-    return { ...this.#engine.status(), streams: this.#service.streamCount };
+    const addresses = [...this.#addresses];
+    return { ...this.#engine.status(), streams: this.#service.streamCount, addresses };
   }
 
   /** What was accepted becomes durable and is answered, then streams and database are closed. */

@@ -4,12 +4,19 @@
  * be understood ends this stream with a sentence, never the process.
  */
 import type { ServerDuplexStream } from '@grpc/grpc-js';
-import { ClientFrame, type Hello, type Request, SessionKind } from '../../gen/meta.ts';
+import {
+  ClientFrame,
+  type Hello,
+  type Request,
+  type ServerFrame,
+  SessionKind,
+} from '../../gen/meta.ts';
 import { FsError } from '../common/errno.ts';
 import type { TaskGroup } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import { WIRE_VERSION } from '../common/rpc/wire-version.ts';
 import type { MetaEngine } from './engine.ts';
+import { isDialable, peerAddress, sourceHost } from './peer-address.ts';
 import type { Session, SessionSink } from './session.ts';
 import type { SessionIdentity } from './session-table.ts';
 import { nodeIdFromBytes } from './store-codec.ts';
@@ -18,6 +25,7 @@ import { encodeFrame, replyFrame } from './wire.ts';
 const REQUEST_BYTES_MAX = 256 * 1024;
 const IN_FLIGHT_MAX = 4096;
 const NAME_CHARS_MAX = 255;
+const PORT_MAX = 65_535;
 
 export type RawCall = ServerDuplexStream<Buffer, Buffer>;
 
@@ -69,6 +77,10 @@ export class SessionStream implements SessionSink {
     call.on('close', () => this.#finish());
   }
 
+  push(body: NonNullable<ServerFrame['body']>): void {
+    if (this.#state === 'open') this.#send(encodeFrame(body));
+  }
+
   close(code: string, message: string): void {
     if (this.#state === 'closed') return;
     this.#options.log.info('a stream is refused', { code, reason: message });
@@ -83,6 +95,7 @@ export class SessionStream implements SessionSink {
 
   #finish(): void {
     if (this.#state === 'closed') return;
+    const opening = this.#state === 'opening';
     this.#state = 'closed';
     this.#call.end();
     // A paused stream would never see the end of the other side.
@@ -92,6 +105,8 @@ export class SessionStream implements SessionSink {
       session.sink = undefined;
       this.#options.tasks.run(() => this.#engine.detach(session));
     }
+    // Nobody waits for its Welcome any more.
+    if (opening) this.#engine.sweep();
     this.#options.onClosed(this);
   }
 
@@ -129,8 +144,17 @@ export class SessionStream implements SessionSink {
   }
 
   async #open(hello: Hello): Promise<void> {
-    const { session, resumed } = await this.#engine.openSession(identityOf(hello, this.#engine));
-    if (this.#state !== 'opening') return;
+    const engine = this.#engine;
+    const identity = identityOf(hello, engine, sourceHost(this.#call.getPeer()));
+    const { session, resumed } = await engine.openSession(identity);
+    engine.heard(session);
+    await engine.admit(session, {
+      wanted: () => this.#state === 'opening',
+      enter: (alone) => this.#enter(session, resumed, alone),
+    });
+  }
+
+  #enter(session: Session, resumed: boolean, alone: boolean): void {
     if (session.ended) {
       this.close('session-ended', 'a newer process of this node has taken over');
       return;
@@ -139,7 +163,8 @@ export class SessionStream implements SessionSink {
     session.sink = this;
     this.#session = session;
     this.#state = 'open';
-    const welcome = {
+    this.#engine.heard(session);
+    const value = {
       clusterId: Buffer.from(this.#engine.clusterId, 'hex'),
       wireVersion: WIRE_VERSION,
       features: [],
@@ -147,13 +172,12 @@ export class SessionStream implements SessionSink {
       sepoch: BigInt(session.sepoch),
       resumed,
       clusterName: this.#engine.clusterName,
-      alone: true,
+      alone,
       groups: session.kind === 'peer' ? this.#engine.groupsOf(session) : [],
     };
-    this.#send(encodeFrame({ $case: 'welcome', value: welcome }));
+    this.push({ $case: 'welcome', value });
     this.#engine.attach(session, (inos) => {
-      const value = { inos: inos.map((ino) => BigInt(ino)) };
-      if (this.#state === 'open') this.#send(encodeFrame({ $case: 'reclaim', value }));
+      this.push({ $case: 'reclaim', value: { inos: inos.map((ino) => BigInt(ino)) } });
     });
     this.#regulate();
   }
@@ -164,6 +188,7 @@ export class SessionStream implements SessionSink {
       this.close('out-of-order', 'a request before the Welcome');
       return;
     }
+    this.#engine.heard(session);
     this.#inFlight += 1;
     this.#engine.execute(session, request, (reply) => {
       this.#inFlight -= 1;
@@ -210,7 +235,7 @@ function decodeFrame(bytes: Buffer): ClientFrame['body'] {
   }
 }
 
-function identityOf(hello: Hello, engine: MetaEngine): SessionIdentity {
+function identityOf(hello: Hello, engine: MetaEngine, source: string | undefined): SessionIdentity {
   const major = hello.wireVersion?.major ?? 0;
   if (major !== WIRE_VERSION.major) {
     const { major: ours } = WIRE_VERSION;
@@ -228,15 +253,21 @@ function identityOf(hello: Hello, engine: MetaEngine): SessionIdentity {
   if (hello.kind !== SessionKind.MOUNT && hello.kind !== SessionKind.PEER) {
     throw new RefusedError('bad-hello', `unknown session kind ${hello.kind}`);
   }
-  const identity: SessionIdentity = {
+  return {
     nodeId: nodeIdFromBytes(hello.nodeId),
     nodeName: hello.nodeName.slice(0, NAME_CHARS_MAX),
     kind: hello.kind === SessionKind.MOUNT ? 'mount' : 'peer',
     instance: hello.instance,
+    chunkAddress: chunkAddressOf(hello, source),
   };
-  const other = engine.otherMount(identity);
-  if (other !== undefined) {
-    throw new RefusedError('one-mount', `node ${other} has this filesystem mounted, and no second`);
+}
+
+function chunkAddressOf(hello: Hello, source: string | undefined): string | undefined {
+  const { advertise, peerPort: port } = hello;
+  if (port === 0) return undefined;
+  if (port > PORT_MAX) throw new RefusedError('bad-hello', `there is no port ${port}`);
+  if (advertise !== '' && !isDialable(advertise)) {
+    throw new RefusedError('bad-hello', 'what this node advertises is no host others could dial');
   }
-  return identity;
+  return peerAddress({ advertise, source, port });
 }

@@ -4,30 +4,28 @@
  * it, durably and with all it kept alive, before the new one is welcomed. Openings run one after
  * the other.
  */
-import { asGroupId, asIno, asSessionId, type GroupId, type NodeId } from '../common/ids.ts';
+import type { Clock } from '../common/clock.ts';
+import { asIno, asSessionId, type SessionId } from '../common/ids.ts';
 import type { Logger } from '../common/log.ts';
 import type { CommitPath } from './commit.ts';
 import { closeUnlinked } from './core/close-unlinked.ts';
-import { bumpEpochs } from './core/groups.ts';
-import { decodeU64, family, type KeyRange, NEXT_SID_KEY, repliesOf } from './core/keyspace.ts';
-import type { Group, SessionKind } from './core/records.ts';
+import { decodeU64, family, NEXT_SID_KEY, repliesOf } from './core/keyspace.ts';
+import type { SessionKind } from './core/records.ts';
 import { endSession, forgetSession, registerSession } from './core/sessions.ts';
 import { Txn } from './core/txn.ts';
-import type { KvEntry } from './kv.ts';
 import type { Ledger } from './ledger.ts';
-import type { Peers } from './peers.ts';
+import { entriesOf, pagesOf } from './pages.ts';
 import { ReplyCache } from './reply-cache.ts';
+import type { PeerIntroduction, Roster } from './roster.ts';
 import type { Session } from './session.ts';
-import { nodeIdFromBytes, storeCodecs } from './store-codec.ts';
+import { storeCodecs } from './store-codec.ts';
 
-const PAGE = 1000;
-
-export interface SessionIdentity {
-  readonly nodeId: NodeId;
-  readonly nodeName: string;
+export interface SessionIdentity extends PeerIntroduction {
   readonly kind: SessionKind;
   readonly instance: bigint;
 }
+
+type LiveState = Pick<Session, 'sepoch' | 'nodeId' | 'kind' | 'instance'>;
 
 export interface OpenedSession {
   readonly session: Session;
@@ -37,37 +35,34 @@ export interface OpenedSession {
 export interface SessionTableOptions {
   readonly commit: CommitPath;
   readonly ledger: Ledger;
-  readonly peers: Peers;
+  readonly roster: Roster;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
 export class SessionTable {
   readonly #commit: CommitPath;
   readonly #ledger: Ledger;
-  readonly #peers: Peers;
+  readonly #roster: Roster;
+  readonly #clock: Clock;
   readonly #log: Logger;
   readonly #sessions = new Map<string, Session>();
-  readonly #groups = new Map<GroupId, Group>();
   #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(options: SessionTableOptions) {
     this.#commit = options.commit;
     this.#ledger = options.ledger;
-    this.#peers = options.peers;
+    this.#roster = options.roster;
+    this.#clock = options.clock;
     this.#log = options.log;
   }
 
-  /** Reads sessions, peers and groups, and finishes what an earlier life was ending. */
+  /** Reads the sessions, and finishes what an earlier life was ending. */
   static async load(options: SessionTableOptions): Promise<SessionTable> {
     const table = new SessionTable(options);
-    for await (const [key, value] of table.#all(family('p'))) {
-      const nodeId = nodeIdFromBytes(Buffer.from(key.slice(1), 'latin1'));
-      options.peers.add(nodeId, storeCodecs.peer.decode(value));
+    for await (const [key, value] of entriesOf(options.commit, family('n'))) {
+      await table.#learn(key, value);
     }
-    for await (const [key, value] of table.#all(family('g'))) {
-      table.#groups.set(asGroupId(decodeU64(key, 1)), storeCodecs.group.decode(value));
-    }
-    for await (const [key, value] of table.#all(family('n'))) await table.#learn(key, value);
     return table;
   }
 
@@ -75,27 +70,12 @@ export class SessionTable {
     return this.#sessions.size;
   }
 
-  values(): IterableIterator<Session> {
-    return this.#sessions.values();
+  mounts(): Session[] {
+    return [...this.#sessions.values()].filter(({ kind }) => kind === 'mount');
   }
 
-  group(rg: GroupId): Group | undefined {
-    return this.#groups.get(rg);
-  }
-
-  groupsOf(nodeId: NodeId): [GroupId, Group][] {
-    return [...this.#groups].filter(([, group]) => group.members.includes(nodeId));
-  }
-
-  /**
-   * Another node that has the filesystem mounted. One mount at a time is welcomed: it answers from
-   * what it has seen, so nobody else may change names and attributes.
-   */
-  otherMount(identity: SessionIdentity): NodeId | undefined {
-    if (identity.kind !== 'mount') return undefined;
-    const others = [...this.#sessions.values()];
-    return others.find(({ kind, nodeId }) => kind === 'mount' && nodeId !== identity.nodeId)
-      ?.nodeId;
+  find(sid: number): Session | undefined {
+    return [...this.#sessions.values()].find((session) => session.sid === sid);
   }
 
   /** Resolves when the session is durable. @throws FsError EIO */
@@ -109,7 +89,10 @@ export class SessionTable {
     const { nodeId, kind, instance } = identity;
     const place = `${nodeId} ${kind}`;
     const known = this.#sessions.get(place);
-    if (known?.instance === instance) return { session: known, resumed: true };
+    if (known?.instance === instance) {
+      if (kind === 'peer') await this.#roster.reenrol(identity);
+      return { session: known, resumed: true };
+    }
     if (known !== undefined) {
       this.#sessions.delete(place);
       await this.#end(known);
@@ -120,24 +103,24 @@ export class SessionTable {
     return { session, resumed: false };
   }
 
-  async #register({ nodeId, nodeName, kind, instance }: SessionIdentity): Promise<Session> {
+  async #register(identity: SessionIdentity): Promise<Session> {
+    const { nodeId, kind, instance } = identity;
     const view = this.#commit.view();
     const txn = new Txn(view, storeCodecs);
     const next = txn.get(NEXT_SID_KEY);
     const sid = asSessionId(next === undefined ? 1 : storeCodecs.counter.decode(next));
     txn.put(NEXT_SID_KEY, storeCodecs.counter.encode(sid + 1));
     const { sepoch } = registerSession(txn, sid, { nodeId, kind, instance });
-    if (kind === 'peer') {
-      txn.putPeer(nodeId, nodeName);
-      this.#peers.add(nodeId, nodeName);
-      for (const [rg, group] of bumpEpochs(txn, this.#groups.keys(), nodeId)) {
-        this.#groups.set(rg, group);
-      }
-    }
+    const show = kind === 'peer' ? this.#roster.enrol(txn, identity, true) : undefined;
     this.#ledger.submit(view, txn);
     await this.#commit.durable(view);
-    const replies = new ReplyCache(sid, storeCodecs);
-    return { sid, sepoch, nodeId, kind, instance, replies, sink: undefined, ended: false };
+    show?.();
+    return this.#made({ sepoch, nodeId, kind, instance }, new ReplyCache(sid, storeCodecs), sid);
+  }
+
+  #made(state: LiveState, replies: ReplyCache, sid: SessionId): Session {
+    const heardMs = this.#clock.bootMs();
+    return { sid, ...state, replies, sink: undefined, ended: false, heardMs };
   }
 
   /** Fences the session, then drops what it kept; the record goes last, so a crash resumes here. */
@@ -146,7 +129,7 @@ export class SessionTable {
     session.ended = true;
     session.sink?.close('session-ended', 'a newer process of this node has taken over');
     await this.#change((txn) => endSession(txn, sid));
-    for await (const page of this.#pages(family('o'))) {
+    for await (const page of pagesOf(this.#commit, family('o'))) {
       const inos = page
         .filter(([key]) => decodeU64(key, 9) === sid)
         .map(([key]) => asIno(decodeU64(key, 1)));
@@ -154,7 +137,7 @@ export class SessionTable {
         for (const ino of inos) closeUnlinked(txn, ino, sid);
       });
     }
-    for await (const page of this.#pages(repliesOf(sid))) {
+    for await (const page of pagesOf(this.#commit, repliesOf(sid))) {
       await this.#change((txn) => {
         for (const [key] of page) txn.delete(key);
       });
@@ -171,7 +154,7 @@ export class SessionTable {
       return;
     }
     const replies = await ReplyCache.load(sid, this.#commit, storeCodecs);
-    const session = { sid, sepoch, nodeId, kind, instance, replies, sink: undefined, ended: false };
+    const session = this.#made({ sepoch, nodeId, kind, instance }, replies, sid);
     this.#sessions.set(`${nodeId} ${kind}`, session);
   }
 
@@ -181,19 +164,5 @@ export class SessionTable {
     change(txn);
     this.#ledger.submit(view, txn);
     await this.#commit.durable(view);
-  }
-
-  async *#all(range: KeyRange): AsyncGenerator<KvEntry> {
-    for await (const page of this.#pages(range)) yield* page;
-  }
-
-  async *#pages({ gte, lt }: KeyRange): AsyncGenerator<KvEntry[]> {
-    for (let from = gte; ; ) {
-      const page = await this.#commit.scan(this.#commit.view(), { gte: from, lt, limit: PAGE });
-      yield page;
-      const last = page.at(-1);
-      if (page.length < PAGE || last === undefined) return;
-      from = `${last[0]}\0`;
-    }
   }
 }

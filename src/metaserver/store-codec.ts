@@ -166,8 +166,8 @@ export const storeCodecs: Codecs = {
   ),
   peer: codec(
     'peer',
-    (name) => PeerRecord.encode({ name, address: '', stores: true }).finish(),
-    (bytes) => PeerRecord.decode(bytes).name,
+    (peer) => PeerRecord.encode(peer).finish(),
+    (bytes) => PeerRecord.decode(bytes),
   ),
   reclaim: codec(
     'reclaim record',

@@ -6,21 +6,25 @@ import type { Timespec as WireTimespec } from '../../gen/common.ts';
 import * as wire from '../../gen/meta.ts';
 import type { Attr, Timespec } from '../common/attr.ts';
 import { FsError } from '../common/errno.ts';
-import { asIno, type Ino } from '../common/ids.ts';
+import { asIno, type GroupId, type Ino, type NodeId } from '../common/ids.ts';
 import { nameFromBytes, nameToBytes } from '../common/name.ts';
 import { attrToWire } from '../common/rpc/codec.ts';
 import type { FlushAttrRequest } from './core/flush-attr.ts';
 import type { LinkRequest } from './core/link.ts';
 import type { MakeRequest, MakeResult } from './core/make.ts';
 import type { DirEntry } from './core/readdir.ts';
+import type { Group } from './core/records.ts';
 import type { RemoveRequest, RemoveResult } from './core/remove.ts';
 import type { RenameRequest, RenameResult } from './core/rename.ts';
 import type { SetAttrRequest } from './core/setattr.ts';
 import type { MutationId } from './reply-cache.ts';
+import { nodeIdFromBytes, nodeIdToBytes } from './store-codec.ts';
 
 const INTEGER_MAX = BigInt(Number.MAX_SAFE_INTEGER);
 const INOS_MAX = 16_384;
 const NSEC_MAX = 999_999_999;
+const PEERS_MAX = 1024;
+const MESSAGE_CHARS_MAX = 500;
 
 export type Result = NonNullable<wire.Reply['result']>;
 
@@ -130,6 +134,49 @@ export function linkOf(value: wire.LinkRequest): LinkRequest {
     ino: inoOf(value.ino),
     newParent: inoOf(value.newParent),
     newName: nameFromBytes(value.newName),
+  };
+}
+
+export interface PeerReport {
+  readonly bytesTotal: bigint;
+  readonly bytesFree: bigint;
+  readonly bytesOwned: bigint;
+  readonly bytesCached: bigint;
+  /** Peers that do not answer this one. */
+  readonly unreachable: readonly NodeId[];
+}
+
+export function reportOf(value: wire.PeerReportRequest): PeerReport {
+  const { unreachable, ...bytes } = value;
+  if (unreachable.length > PEERS_MAX) {
+    throw new FsError('EINVAL', `over ${PEERS_MAX} peers in one report`);
+  }
+  return { ...bytes, unreachable: unreachable.map(nodeIdOf) };
+}
+
+function nodeIdOf(bytes: Uint8Array): NodeId {
+  if (bytes.length !== 16) throw new FsError('EINVAL', `a node id has ${bytes.length} bytes`);
+  return nodeIdFromBytes(bytes);
+}
+
+export interface DialBackDone {
+  readonly id: number;
+  readonly reached: boolean;
+  /** Why not. */
+  readonly message: string;
+}
+
+export function dialBackDoneOf(value: wire.DialBackDoneRequest): DialBackDone {
+  const message = value.message.slice(0, MESSAGE_CHARS_MAX);
+  return { id: integer(value.id, 'an id'), reached: value.reached, message };
+}
+
+export function groupToWire([rg, group]: readonly [GroupId, Group]): wire.ReplicaGroup {
+  return {
+    rg: BigInt(rg),
+    epoch: BigInt(group.epoch),
+    primary: group.primary === undefined ? new Uint8Array(0) : nodeIdToBytes(group.primary),
+    members: group.members.map(nodeIdToBytes),
   };
 }
 

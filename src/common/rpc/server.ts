@@ -49,14 +49,37 @@ async function removeSocket(path: string): Promise<void> {
   }
 }
 
+function serverOf(services: readonly ServedService[]): Server {
+  const server = new Server({
+    'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
+    'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
+    'grpc-node.flow_control_window': WINDOW_BYTES,
+  });
+  for (const { definition, handlers } of services) server.addService(definition, handlers);
+  return server;
+}
+
+/** @returns the port */
+function bind(server: Server, address: string): Promise<number> {
+  const { promise, resolve, reject } = deferred<number>();
+  server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+    if (error === null) resolve(port);
+    else reject(new FsError('EIO', `cannot serve on ${address}: ${error.message}`));
+  });
+  return promise;
+}
+
 export class RpcServer implements AsyncDisposable {
+  /** 0 on a unix socket. */
+  readonly port: number;
   readonly #server: Server;
-  readonly #path: string;
+  readonly #path: string | undefined;
   #closed: Promise<void> | undefined;
 
-  private constructor(server: Server, path: string) {
+  private constructor(server: Server, path: string | undefined, port: number) {
     this.#server = server;
     this.#path = path;
+    this.port = port;
   }
 
   /**
@@ -71,20 +94,23 @@ export class RpcServer implements AsyncDisposable {
       throw new FsError('EBUSY', `another process answers on ${path}`);
     }
     await removeSocket(path);
-    const server = new Server({
-      'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
-      'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
-      'grpc-node.flow_control_window': WINDOW_BYTES,
-    });
-    for (const { definition, handlers } of services) server.addService(definition, handlers);
-    const { promise, resolve, reject } = deferred<void>();
-    server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (error) => {
-      if (error === null) resolve();
-      else reject(new FsError('EIO', `cannot serve on ${path}: ${error.message}`));
-    });
-    await promise;
+    const server = serverOf(services);
+    await bind(server, `unix:${path}`);
     await chmod(path, 0o600);
-    return new RpcServer(server, path);
+    return new RpcServer(server, path, 0);
+  }
+
+  /**
+   * Serves on a TCP address; `port` 0 lets the kernel choose.
+   * @throws FsError EIO when it cannot be listened on
+   */
+  static async bindTcp(
+    { host, port }: { readonly host: string; readonly port: number },
+    services: readonly ServedService[],
+  ): Promise<RpcServer> {
+    const server = serverOf(services);
+    const place = net.isIPv6(host) ? `[${host}]` : host;
+    return new RpcServer(server, undefined, await bind(server, `${place}:${port}`));
   }
 
   /** Gives open calls a moment to end, then cuts them off. */
@@ -100,6 +126,6 @@ export class RpcServer implements AsyncDisposable {
     this.#server.tryShutdown(() => resolve());
     await promise;
     clearTimeout(timer);
-    await removeSocket(this.#path);
+    if (this.#path !== undefined) await removeSocket(this.#path);
   }
 }

@@ -64,6 +64,14 @@ export interface Group {
   readonly members: readonly NodeId[];
 }
 
+export interface PeerState {
+  readonly name: string;
+  /** HOST:PORT, or :PORT on the metaserver's own host; empty when it serves no chunks. */
+  readonly address: string;
+  /** It stores files; otherwise it is a client only. */
+  readonly stores: boolean;
+}
+
 export interface Codec<T> {
   encode(value: T): Uint8Array;
   /** @throws FsError EIO when the bytes are damaged */
@@ -77,7 +85,7 @@ export interface Codecs {
   readonly text: Codec<string>;
   readonly session: Codec<SessionState>;
   readonly group: Codec<Group>;
-  readonly peer: Codec<string>;
+  readonly peer: Codec<PeerState>;
   readonly reclaim: Codec<GroupId>;
   readonly reply: Codec<Uint8Array>;
   readonly counter: Codec<number>;

@@ -15,7 +15,7 @@ import {
   slotKey,
   symlinkKey,
 } from './keyspace.ts';
-import type { Codec, Codecs, Entry, Group, Inode, SessionState } from './records.ts';
+import type { Codec, Codecs, Entry, Group, Inode, PeerState, SessionState } from './records.ts';
 
 export interface Reader {
   get(key: string): Uint8Array | undefined;
@@ -163,8 +163,12 @@ export class Txn {
     this.put(groupKey(rg), this.codecs.group.encode(group));
   }
 
-  putPeer(nodeId: NodeId, name: string): void {
-    this.put(peerKey(nodeId), this.codecs.peer.encode(name));
+  peer(nodeId: NodeId): PeerState | undefined {
+    return this.#read(this.codecs.peer, peerKey(nodeId));
+  }
+
+  putPeer(nodeId: NodeId, peer: PeerState): void {
+    this.put(peerKey(nodeId), this.codecs.peer.encode(peer));
   }
 
   #read<T>(codec: Codec<T>, key: string): T | undefined {

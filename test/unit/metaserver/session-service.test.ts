@@ -68,17 +68,6 @@ describe('a Hello', () => {
     assert.deepEqual(frame.value.groups, []);
   });
 
-  it('of a second node’s mount is refused while the first one has it, its peer is not', async () => {
-    await using served = await Served.start();
-    const other = { nodeId: Buffer.alloc(16, 9), instance: 77n };
-    await served.client().open({ kind: SessionKind.MOUNT });
-    const second = await served.client().open({ ...other, kind: SessionKind.MOUNT });
-    assert.ok(second.$case === 'refusal');
-    assert.equal(second.value.code, 'one-mount');
-    const peer = await served.client().open({ ...other, kind: SessionKind.PEER });
-    assert.equal(peer.$case, 'welcome');
-  });
-
   for (const [what, changes, code, sentence] of [
     ['of another cluster', { clusterId: Buffer.alloc(16, 1) }, 'other-cluster', /serves cluster/],
     ['without a cluster', { clusterId: Buffer.alloc(3) }, 'other-cluster', /serves cluster/],

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { Client, type ClientDuplexStream, credentials } from '@grpc/grpc-js';
 import {
   ClientFrame,
+  type ClusterMap,
   type Hello,
   type Reply,
   type Request,
@@ -34,6 +35,8 @@ export function hello(changes: Partial<Hello> = {}): Hello {
 }
 
 export class StreamClient implements AsyncDisposable {
+  /** The maps pushed so far. */
+  readonly maps: ClusterMap[] = [];
   readonly #client: Client;
   readonly #call: ClientDuplexStream<Buffer, Buffer>;
   readonly #frames: Body[] = [];
@@ -51,7 +54,9 @@ export class StreamClient implements AsyncDisposable {
     this.#call.on('data', (bytes: Buffer) => {
       const { body } = ServerFrame.decode(bytes);
       assert.ok(body);
-      this.#frames.push(body);
+      // Maps come whenever something changes: they are kept aside.
+      if (body.$case === 'map') this.maps.push(body.value);
+      else this.#frames.push(body);
       this.#waiting?.resolve();
     });
     // Ending with a status is what some tests provoke.

@@ -1,0 +1,55 @@
+/** Requests that no namespace is needed for: about the cluster, its peers and the mounts. */
+import type * as wire from '../../gen/meta.ts';
+import { FsError } from '../common/errno.ts';
+import type { ClusterId } from '../common/ids.ts';
+import type { Ledger } from './ledger.ts';
+import type { Membership } from './membership.ts';
+import type { Mounts } from './mounts.ts';
+import type { Session } from './session.ts';
+import { EMPTY_RESULT, type Result } from './wire.ts';
+
+export type AdminOp = Extract<
+  NonNullable<wire.Request['op']>,
+  { $case: 'statfs' | 'peerReport' | 'clusterStatus' | 'shared' | 'dialBackDone' }
+>;
+
+export interface AdminParts {
+  readonly clusterId: ClusterId;
+  readonly clusterName: string;
+  readonly ledger: Ledger;
+  readonly membership: Membership;
+  readonly mounts: Mounts;
+  readonly problems: () => wire.Problem[];
+}
+
+/** @throws FsError EINVAL what a session of this kind does not say */
+export function administer(parts: AdminParts, session: Session, op: AdminOp): Result {
+  const { ledger, membership, mounts } = parts;
+  switch (op.$case) {
+    case 'statfs':
+      return { $case: 'statfs', value: { files: BigInt(ledger.inodes) } };
+    case 'peerReport':
+      if (session.kind !== 'peer') throw new FsError('EINVAL', 'only a peer reports its space');
+      membership.report(session, op.value);
+      return EMPTY_RESULT;
+    case 'dialBackDone':
+      if (session.kind !== 'peer') throw new FsError('EINVAL', 'only a peer dials others');
+      membership.dialBackDone(session, op.value);
+      return EMPTY_RESULT;
+    case 'shared':
+      mounts.shared(session);
+      return EMPTY_RESULT;
+    case 'clusterStatus':
+      return {
+        $case: 'clusterStatus',
+        value: {
+          clusterId: Buffer.from(parts.clusterId, 'hex'),
+          clusterName: parts.clusterName,
+          peers: membership.status(),
+          inodes: BigInt(ledger.inodes),
+          reclaimPending: BigInt(ledger.reclaimPending),
+          problems: parts.problems(),
+        },
+      };
+  }
+}
