@@ -1,16 +1,20 @@
-/** The state folder of a mount: the one that is there, or a new cluster of one node. */
+/** Makes the state folder of a node: of a new cluster, or of one that another machine founded. */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import type { ConfigChanges } from '../common/config.ts';
 import { asClusterId, asNodeId } from '../common/ids.ts';
-import { createState, hasState, type LoadedState, loadState } from '../common/state-dir.ts';
+import { createState, type LoadedState } from '../common/state-dir.ts';
 import { SystemClock } from '../common/system-clock.ts';
 import { Metaserver } from '../metaserver/node.ts';
 import { Peer } from '../peer/node.ts';
 import type { Environment } from './environment.ts';
+import type { JoinTarget } from './join-check.ts';
 
-export interface FoundOptions {
+export interface MakeOptions {
   readonly dir: string;
   readonly name: string | undefined;
+  /** Remembered from the first day. */
+  readonly settings: ConfigChanges;
   readonly environment: Environment;
 }
 
@@ -25,9 +29,19 @@ export function rootOwner(environment: Environment): { uid: number; gid: number 
   return { uid: sudoUid, gid: sudoGid };
 }
 
-async function found({ dir, name, environment }: FoundOptions): Promise<LoadedState> {
-  // The name of the machine, without its domain.
-  const nodeName = name ?? hostname().split('.')[0] ?? 'node';
+/** By default the name of the machine, without its domain. */
+function nodeNameOf(name: string | undefined): string {
+  return name ?? hostname().split('.')[0] ?? 'node';
+}
+
+function configOf({ name, settings }: MakeOptions): ConfigChanges {
+  return name === undefined ? settings : { ...settings, name };
+}
+
+/** A cluster of one node. The caller holds the start lock. */
+export function foundCluster(options: MakeOptions): Promise<LoadedState> {
+  const { dir, name, environment } = options;
+  const nodeName = nodeNameOf(name);
   const identity = {
     clusterId: asClusterId(newId()),
     clusterName: nodeName,
@@ -40,6 +54,7 @@ async function found({ dir, name, environment }: FoundOptions): Promise<LoadedSt
     ...identity,
     nodeName,
     roles: ['metaserver', 'peer', 'mount'],
+    config: configOf(options),
     async populate() {
       await Metaserver.found({
         stateDir: dir,
@@ -52,7 +67,19 @@ async function found({ dir, name, environment }: FoundOptions): Promise<LoadedSt
   });
 }
 
-/** The caller holds the start lock. @throws FsError with a sentence for an unusable folder */
-export async function loadOrFound(options: FoundOptions): Promise<LoadedState> {
-  return (await hasState(options.dir)) ? loadState(options.dir) : found(options);
+/** A node of a cluster that is there already. The caller holds the start lock. */
+export function joinCluster(options: MakeOptions, target: JoinTarget): Promise<LoadedState> {
+  const { dir, name } = options;
+  const { address, clusterId, clusterName } = target;
+  process.umask(0o077);
+  return createState({
+    dir,
+    clusterId,
+    clusterName,
+    nodeId: asNodeId(newId()),
+    nodeName: nodeNameOf(name),
+    roles: ['peer', 'mount'],
+    config: { ...configOf(options), join: address },
+    populate: () => Peer.create(dir),
+  });
 }

@@ -16,7 +16,6 @@ import type { NodeStatus } from '../mount/status.ts';
 import { type Environment, note, say, sayJson, stateEnvironment } from './environment.ts';
 import { findServingState } from './find-state.ts';
 import { followNode } from './foreground.ts';
-import { loadOrFound } from './founding.ts';
 import { type DriverName, type MountFlags, planMount, stateFlag } from './mount-plan.ts';
 import { readMountRecord } from './mount-record.ts';
 import {
@@ -28,6 +27,7 @@ import {
   resolveMountpoint,
 } from './mountpoint.ts';
 import { postMount } from './node-client.ts';
+import { type OpenInput, openState, type Prepared, planJoin } from './prepare-state.ts';
 import { probeMount } from './probe.ts';
 import { runningNode, type Started, startNode, stopStarted } from './start-node.ts';
 
@@ -40,18 +40,12 @@ export interface MountCall {
 const START_WAIT_MS = 90_000;
 
 interface MountOutcome {
-  readonly state: LoadedState;
+  readonly prepared: Prepared;
   readonly started: Started;
   readonly already: boolean;
 }
 
-async function refuseUnbuilt(flags: MountFlags, driver: DriverName): Promise<void> {
-  if (flags.join !== undefined) {
-    throw new FsError(
-      'EOPNOTSUPP',
-      `joining is not built yet: without --join this machine founds its own cluster`,
-    );
-  }
+async function refuseUnbuilt(driver: DriverName): Promise<void> {
   if (driver === 'native') return;
   const load = await loadFuseNative();
   const reason = load.loads
@@ -99,23 +93,30 @@ async function detachLeftover(dir: string, mountpoint: string): Promise<void> {
 }
 
 interface Target {
-  readonly dir: string;
   readonly request: MountRequest;
-  readonly name: string | undefined;
-  readonly environment: Environment;
+  readonly open: OpenInput;
+}
+
+function noteRunning({ state, changed }: Prepared, started: Started): void {
+  const allFresh = started.node && (started.metaserver || !state.roles.includes('metaserver'));
+  if (!changed || allFresh) return;
+  note('note: the new settings are kept, and take effect after `dfs stop` and `dfs mount`');
 }
 
 async function mountUnderLock(target: Target): Promise<MountOutcome> {
-  const { dir, request, environment } = target;
+  const { request, open } = target;
+  const { dir, environment } = open;
   const node = await runningNode(statePaths(dir));
   const already = await checkRunning(node, request.mountpoint);
   if (node === undefined) await detachLeftover(dir, request.mountpoint);
   if (!already) await checkMountpoint(request.mountpoint);
-  const state = await loadOrFound({ dir, name: target.name, environment });
+  const prepared = await openState(open);
+  const { state } = prepared;
   const started = await startNode(state, environment);
+  noteRunning(prepared, started);
   if (already) {
     if (started.metaserver) note('the metaserver was down and is started again');
-    return { state, started, already };
+    return { prepared, started, already };
   }
   try {
     await makeMountpoint(request.mountpoint);
@@ -124,22 +125,29 @@ async function mountUnderLock(target: Target): Promise<MountOutcome> {
     await stopStarted(state.paths, started);
     throw error;
   }
-  return { state, started, already };
+  return { prepared, started, already };
 }
 
-function report({ state, already }: MountOutcome, mountpoint: string, flags: MountFlags): void {
-  const { clusterId, clusterName, dir } = state;
+/** A cluster starts closed; who founds one should hear how others come in. */
+function sayHowToOpen({ made }: Prepared, flags: MountFlags): void {
+  if (made !== 'founded' || flags.listen !== undefined) return;
+  say('dfs: only this machine can join so far; `dfs invite` opens the cluster to others');
+}
+
+function report({ prepared, already }: MountOutcome, mountpoint: string, flags: MountFlags): void {
+  const { clusterId, clusterName, dir } = prepared.state;
   if (flags.json === true) {
     sayJson({ mountpoint, already, cluster: { id: clusterId, name: clusterName }, stateDir: dir });
     return;
   }
   const done = already ? `${mountpoint} is mounted already` : `mounted ${mountpoint}`;
   say(`dfs: ${done} (cluster ${clusterName}, state ${dir})`);
+  sayHowToOpen(prepared, flags);
 }
 
 function noteName(state: LoadedState, name: string | undefined): void {
   if (name === undefined || name === state.nodeName) return;
-  note(`note: this node was founded as ${state.nodeName}; --name ${name} has no effect now`);
+  note(`note: this node is called ${state.nodeName}; --name ${name} has no effect now`);
 }
 
 export async function runMount({ mountpoint, flags, environment }: MountCall): Promise<void> {
@@ -147,13 +155,15 @@ export async function runMount({ mountpoint, flags, environment }: MountCall): P
   await refuseDfsMount(dir);
   const config = await configOf(dir);
   const plan = planMount({ mountpoint, flags, config, uid: environment.uid });
-  await refuseUnbuilt(flags, plan.driver);
+  await refuseUnbuilt(plan.driver);
   const request = {
     ...plan.request,
     mountpoint: await resolveMountpoint(plan.request.mountpoint),
   };
   refuseOverlap(request.mountpoint, dir);
   noteWithoutEffect(plan.withoutEffect);
+  const { settings } = plan;
+  const target = await planJoin({ dir, join: flags.join, config, settings, environment });
   await makeStateDir(dir);
   const lock = await lockStart(dir, {
     timeoutMs: START_WAIT_MS,
@@ -161,16 +171,13 @@ export async function runMount({ mountpoint, flags, environment }: MountCall): P
   });
   let outcome: MountOutcome;
   try {
-    outcome = await mountUnderLock({
-      dir,
-      request,
-      name: flags.name ?? config.name,
-      environment,
-    });
+    const name = flags.name ?? config.name;
+    outcome = await mountUnderLock({ request, open: { dir, name, settings, target, environment } });
   } finally {
     await lock[Symbol.asyncDispose]();
   }
-  noteName(outcome.state, flags.name);
+  const { state } = outcome.prepared;
+  noteName(state, flags.name);
   report(outcome, request.mountpoint, flags);
-  if (flags.foreground === true) await followNode(outcome.state.paths, outcome.started);
+  if (flags.foreground === true) await followNode(state.paths, outcome.started);
 }

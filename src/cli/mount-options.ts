@@ -16,6 +16,8 @@ export interface MountOptions {
   readonly uid?: number;
   readonly gid?: number;
   readonly stateDir?: string;
+  /** As --insecure, for a line in fstab. */
+  readonly insecure?: boolean;
 }
 
 const SWITCHES: ReadonlyMap<string, MountOptions> = new Map<string, MountOptions>([
@@ -28,6 +30,7 @@ const SWITCHES: ReadonlyMap<string, MountOptions> = new Map<string, MountOptions
   ['exec', { exec: true }],
   ['noexec', { exec: false }],
   ['allow_other', { allowOther: true }],
+  ['insecure', { insecure: true }],
   // Always so, or the business of mount(8) and the service manager.
   ['default_permissions', {}],
   ['defaults', {}],

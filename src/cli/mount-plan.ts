@@ -1,23 +1,16 @@
 /** What one `dfs mount` is to do: flags over -o over config.json over defaults. Nothing is done here. */
-import type { Config } from '../common/config.ts';
+import type { Config, ConfigChanges } from '../common/config.ts';
 import { didYouMean } from '../common/suggest.ts';
-import { parseSizeBytes } from '../common/units.ts';
 import type { MountRequest } from '../mount/mounted.ts';
 import type { CommonFlags } from './environment.ts';
 import { UsageError } from './failure.ts';
 import { type MountOptions, parseMountOptions } from './mount-options.ts';
+import { checkAddress, checkNodeFlags, type NodeFlags, settingsOf } from './settings.ts';
 
-export interface MountFlags extends CommonFlags {
-  readonly join?: string;
+export interface MountFlags extends CommonFlags, NodeFlags {
   readonly token?: string;
-  readonly name?: string;
-  readonly listen?: string;
-  readonly peerListen?: string;
-  readonly advertise?: string;
   readonly http?: string;
-  readonly insecure?: boolean;
   readonly driver?: string;
-  readonly cacheSize?: string;
   readonly copies?: string;
   readonly readOnly?: boolean;
   readonly foreground?: boolean;
@@ -31,6 +24,8 @@ export interface MountPlan {
   /** `mountpoint` as typed or configured; not yet resolved. */
   readonly request: MountRequest;
   readonly driver: DriverName;
+  /** What the flags set for good. */
+  readonly settings: ConfigChanges;
   /** Flags that are accepted and do nothing in this version, as typed. */
   readonly withoutEffect: readonly string[];
 }
@@ -43,41 +38,20 @@ function parseDriver(text: string): DriverName {
   throw new UsageError(`unknown driver '${text}'${didYouMean(text, DRIVERS)}`);
 }
 
-/** HOST, HOST:PORT, [v6], [v6]:PORT. */
-function checkAddress(flag: string, text: string | undefined): void {
-  if (text === undefined) return;
-  const match = /^(?:\[[0-9a-fA-F:.]+\]|[^\s:[\]]+)(?::(\d{1,5}))?$/.exec(text);
-  if (match !== null && Number(match[1] ?? 0) <= 65_535) return;
-  throw new UsageError(`${flag} ${text}: give HOST or HOST:PORT`);
-}
-
 function checkValues(flags: MountFlags): void {
-  checkAddress('--listen', flags.listen);
-  checkAddress('--peer-listen', flags.peerListen);
+  checkNodeFlags(flags);
   checkAddress('--http', flags.http);
-  checkAddress('--join', flags.join);
-  const { cacheSize, copies, name } = flags;
-  if (cacheSize !== undefined && parseSizeBytes(cacheSize) === undefined) {
-    throw new UsageError(`--cache-size ${cacheSize}: give a size such as 10G`);
-  }
+  const { copies } = flags;
   if (copies !== undefined && !(/^\d+$/.test(copies) && +copies >= 1 && +copies <= COPIES_MAX)) {
     throw new UsageError(`--copies ${copies}: give a number from 1 to ${COPIES_MAX}`);
   }
-  if (name !== undefined && !/^[\p{L}\p{N}][\p{L}\p{N}._-]{0,62}$/u.test(name)) {
-    throw new UsageError(`--name ${name}: give up to 63 letters, digits, dots and dashes`);
-  }
 }
 
-/** What the cluster parts will need, once there is more than one machine. */
+/** What is not built yet. */
 function withoutEffect(flags: MountFlags): string[] {
   const given: readonly (readonly [string, unknown])[] = [
     ['--token', flags.token],
-    ['--listen', flags.listen],
-    ['--peer-listen', flags.peerListen],
-    ['--advertise', flags.advertise],
     ['--http', flags.http],
-    ['--insecure', flags.insecure],
-    ['--cache-size', flags.cacheSize],
     ['--copies', flags.copies],
   ];
   return given.filter(([, value]) => value !== undefined).map(([flag]) => flag);
@@ -122,6 +96,10 @@ export function planMount({ mountpoint, flags, config, uid }: PlanInput): MountP
       gid: options.gid,
     },
     driver: parseDriver(flags.driver ?? config.driver ?? 'native'),
+    settings: {
+      ...settingsOf(flags),
+      ...(options.insecure === true ? { insecure: true } : {}),
+    },
     withoutEffect: withoutEffect(flags),
   };
 }

@@ -1,4 +1,5 @@
-/** A mount request as it crosses the control socket. */
+/** What crosses the control socket: a mount request, an address to listen on. */
+import type { Address } from '../common/address.ts';
 import { FsError } from '../common/errno.ts';
 import type { MountRequest } from '../mount/mounted.ts';
 
@@ -20,6 +21,12 @@ function numberField(fields: Fields, name: string): number | undefined {
   if (value === undefined) return undefined;
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
   throw new FsError('EINVAL', `"${name}" of the request is no number`);
+}
+
+/** @throws FsError EINVAL */
+export function decodeAddress(body: unknown): Address {
+  const fields = fieldsOf(body);
+  return { host: textField(fields, 'host'), port: numberField(fields, 'port') ?? 0 };
 }
 
 /** @throws FsError EINVAL */

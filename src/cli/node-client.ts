@@ -1,12 +1,15 @@
 /** What commands ask a running node or metaserver; undefined always means that none listens. */
+import type { Address } from '../common/address.ts';
 import { callControl } from '../common/control-client.ts';
 import { FsError } from '../common/errno.ts';
 import type { StatePaths } from '../common/state-paths.ts';
 import type { MountRequest } from '../mount/mounted.ts';
 import type { NodeStatus } from '../mount/status.ts';
+import { decodeAddress, fieldsOf } from './mount-request.ts';
 
 const STATUS_MS = 5_000;
 const STOP_MS = 5_000;
+const LISTEN_MS = 10_000;
 /** The kernel's handshake, and the metaserver's answer before it. */
 const MOUNT_MS = 90_000;
 /** Dirty data goes to disk first. */
@@ -64,6 +67,33 @@ export async function postUnmount(
 export async function postFlush(paths: StatePaths): Promise<boolean> {
   const call = { method: 'POST', path: '/flush', timeoutMs: FLUSH_MS } as const;
   return (await callControl({ socketPath: paths.control, ...call })) !== undefined;
+}
+
+async function postListen(
+  socketPath: string,
+  address: Address,
+): Promise<ReadonlyMap<string, unknown> | undefined> {
+  const call = { method: 'POST', path: '/listen', timeoutMs: LISTEN_MS } as const;
+  const answer = await callControl({ socketPath, ...call, body: address });
+  return answer === undefined ? undefined : fieldsOf(answer);
+}
+
+/** Opens a running metaserver to the network. @returns where it listens beyond this machine */
+export async function postListenMetaserver(
+  paths: StatePaths,
+  address: Address,
+): Promise<readonly Address[] | undefined> {
+  const addresses = (await postListen(paths.metaserverControl, address))?.get('addresses');
+  return Array.isArray(addresses) ? addresses.map(decodeAddress) : undefined;
+}
+
+/** Opens the chunk service of a running node to the network. @returns where it listens */
+export async function postListenNode(
+  paths: StatePaths,
+  address: Address,
+): Promise<Address | undefined> {
+  const answer = await postListen(paths.control, address);
+  return answer === undefined ? undefined : decodeAddress(Object.fromEntries(answer));
 }
 
 /** Asks a process to end in good order; it does so after the answer. */

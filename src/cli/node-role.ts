@@ -3,20 +3,28 @@
  * The sockets outlive the node while it ends, so that status can say what it waits for.
  */
 import { chmod } from 'node:fs/promises';
+import { formatAddress, isLoopback, parseAddress } from '../common/address.ts';
+import { loadConfig } from '../common/config.ts';
 import { type ControlHandler, type ControlRoute, ControlServer } from '../common/control-server.ts';
 import { FsError } from '../common/errno.ts';
+import { readListenRecord } from '../common/listen-record.ts';
+import type { Logger } from '../common/log.ts';
 import { DisposeStack } from '../common/lifecycle.ts';
 import type { StatePaths } from '../common/state-paths.ts';
 import { SystemClock } from '../common/system-clock.ts';
 import { parseMask } from '../mount/driver/native/capabilities.ts';
 import { DfsNode } from '../mount/node.ts';
 import type { Environment } from './environment.ts';
+import { choosePort } from './free-port.ts';
+import { planPeerListener } from './listen-plan.ts';
+import { rememberListeners } from './listeners.ts';
 import { removeMountRecord, writeMountRecord } from './mount-record.ts';
-import { decodeMountRequest, fieldsOf, textField } from './mount-request.ts';
+import { decodeAddress, decodeMountRequest, fieldsOf, textField } from './mount-request.ts';
 import type { RoleContext } from './serve-role.ts';
 
 interface Served {
   readonly node: DfsNode;
+  readonly log: Logger;
   readonly paths: StatePaths;
   readonly signal: AbortSignal;
   stop(): void;
@@ -47,10 +55,53 @@ async function unmount({ node, paths }: Served, body: unknown): Promise<object> 
   return { unmounted: mountpoint };
 }
 
+/** Answers where the chunk service listens; a port that is taken gives way to a free one. */
+async function listen({ node, paths, log }: Served, body: unknown): Promise<object> {
+  const wanted = decodeAddress(body);
+  const { listen: now } = await node.status();
+  const open = now.peer === null ? undefined : parseAddress(now.peer, 0);
+  if (open !== undefined && !isLoopback(open.host)) return open;
+  const address = await node.listenPeer(wanted).catch((error: unknown) => {
+    if (!(error instanceof FsError && error.code === 'EBUSY')) throw error;
+    log.warn('the port is taken, and a free one is used', { wanted: formatAddress(wanted) });
+    return node.listenPeer({ ...wanted, port: 0 });
+  });
+  await rememberListeners(paths, { peer: address });
+  return address;
+}
+
+/** What config.json and the ports of before make of this node. */
+async function nodeOptions(
+  { state, log }: RoleContext,
+  environment: Environment,
+): Promise<Parameters<typeof DfsNode.start>[0]> {
+  const { paths } = state;
+  const config = await loadConfig(state.dir);
+  const wanted = planPeerListener(config, await readListenRecord(paths));
+  const metaserver = state.roles.includes('metaserver') ? `unix:${paths.metaserver}` : config.join;
+  if (metaserver === undefined) {
+    throw new FsError(
+      'EINVAL',
+      `${paths.config} does not say which metaserver this node has joined: \`dfs mount --join HOST:PORT\` does`,
+    );
+  }
+  return {
+    state,
+    metaserver,
+    peerListen: wanted === undefined ? undefined : await choosePort(wanted, log.child('peer')),
+    advertise: config.advertise,
+    cacheBytes: config.cacheBytes,
+    mask: parseMask(environment.env['DFS_FUSE_MASK'] ?? ''),
+    clock: new SystemClock(),
+    log,
+  };
+}
+
 function handlers(served: Served): Map<ControlRoute, ControlHandler> {
   return new Map<ControlRoute, ControlHandler>([
     ['GET /status', () => status(served)],
     ['POST /mount', (body) => mount(served, body)],
+    ['POST /listen', (body) => listen(served, body)],
     ['POST /unmount', (body) => unmount(served, body)],
     [
       'POST /flush',
@@ -73,16 +124,12 @@ export async function openNode(context: RoleContext, environment: Environment): 
   const { state, log, stack } = context;
   const { paths } = state;
   await using starting = new DisposeStack();
-  const node = starting.use(
-    await DfsNode.start({
-      state,
-      metaserverSocket: paths.metaserver,
-      mask: parseMask(environment.env['DFS_FUSE_MASK'] ?? ''),
-      clock: new SystemClock(),
-      log,
-    }),
-  );
-  const served: Served = { node, paths, signal: context.signal, stop: () => context.stop() };
+  const options = await nodeOptions(context, environment);
+  const node = starting.use(await DfsNode.start(options));
+  if (options.peerListen !== undefined) {
+    await rememberListeners(paths, { peer: options.peerListen });
+  }
+  const served: Served = { node, paths, log, signal: context.signal, stop: () => context.stop() };
   const table = handlers(served);
   const control = { log: log.child('control') };
   stack.use(

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { addFlush } from './commands/flush.ts';
 import { addHelp } from './commands/help.ts';
+import { addInvite } from './commands/invite.ts';
 import { addMetaserver } from './commands/metaserver.ts';
 import { addMount } from './commands/mount.ts';
 import { addMountHelper } from './commands/mount-helper.ts';
@@ -15,6 +16,7 @@ import type { Environment } from './environment.ts';
 const EXAMPLES = `
 Examples:
   dfs mount /mnt/dfs      found a cluster the first time, and mount it
+  dfs invite              open it to other machines, and print the line to type there
   dfs status              what runs, what is mounted, what is wrong
 
 The state of a node lies in --state DIR, else $DFS_STATE, else /var/lib/dfs for root, else
@@ -34,6 +36,7 @@ export function buildProgram(environment: Environment): Command {
     .addHelpText('after', EXAMPLES);
   addMount(program, environment);
   addUnmount(program, environment);
+  addInvite(program, environment);
   addStatus(program, environment);
   addFlush(program, environment);
   addStop(program, environment);

@@ -1,10 +1,14 @@
 /** What `dfs status` knows: from the node while it answers, else from the state folder. */
+import { loadConfig } from '../common/config.ts';
 import { FsError } from '../common/errno.ts';
 import { DFS_MOUNT_TYPE, findMount } from '../common/mount-table.ts';
+import { describeMetaserver } from '../common/rpc/describe.ts';
 import type { LoadedState } from '../common/state-dir.ts';
 import { isLocked, readPid } from '../common/state-lock.ts';
 import type { NodeStatus, Problem } from '../mount/status.ts';
 import { sentence } from './failure.ts';
+import { joinAddress } from './join-check.ts';
+import { insecureProblems, type Listening, metaserverListeners } from './listen-status.ts';
 import { readMountRecord } from './mount-record.ts';
 import { fetchStatus, isMetaserverUp } from './node-client.ts';
 
@@ -12,7 +16,10 @@ import { fetchStatus, isMetaserverUp } from './node-client.ts';
 export type NodeState = 'up' | 'stopping' | 'starting' | 'unresponsive' | 'down';
 
 export interface StatusDocument
-  extends Omit<NodeStatus, 'node' | 'mounts' | 'metaserver' | 'inodes' | 'reclaimPending'> {
+  extends Omit<
+    NodeStatus,
+    'node' | 'mounts' | 'metaserver' | 'listen' | 'inodes' | 'reclaimPending'
+  > {
   readonly node: Omit<NodeStatus['node'], 'state' | 'pid'> & {
     readonly state: NodeState;
     readonly pid: number | null;
@@ -22,18 +29,50 @@ export interface StatusDocument
     | NodeStatus['mounts'][number]
     | { readonly mountpoint: string; readonly driver: 'native'; readonly state: 'dead' | 'unknown' }
   )[];
+  readonly listen: Listening;
   readonly inodes?: number;
   readonly reclaimPending?: number;
 }
 
+/** A node that does not run caches nothing that could be counted. */
+const NO_CACHE = {
+  bytes: 0,
+  limitBytes: 0,
+  hits: 0,
+  misses: 0,
+  bytesFetched: 0,
+  bytesServedToPeers: 0,
+};
+/** Asking across the network must not make the status slow. */
+const DESCRIBE_MS = 2_000;
 const START = 'run `dfs mount MOUNTPOINT` again: it starts what does not run';
 
-async function metaserverState(state: LoadedState): Promise<'up' | 'down' | 'unknown'> {
+type MetaserverState = StatusDocument['metaserver'];
+
+/** The one of this machine by its control socket, another one by what it answers. */
+async function metaserverState(state: LoadedState): Promise<MetaserverState> {
+  const address = await metaserverAddress(state);
   try {
-    return (await isMetaserverUp(state.paths)) ? 'up' : 'down';
+    if (address.startsWith('unix:')) {
+      return { address, state: (await isMetaserverUp(state.paths)) ? 'up' : 'down' };
+    }
+    const { clusterId } = await describeMetaserver(address, DESCRIBE_MS);
+    return { address, state: clusterId === state.clusterId ? 'up' : 'unknown' };
   } catch (error) {
-    // Another user's socket, or no answer.
-    if (error instanceof FsError) return 'unknown';
+    if (!(error instanceof FsError)) throw error;
+    // Another user's socket, or no answer from it.
+    return { address, state: address.startsWith('unix:') ? 'unknown' : 'down' };
+  }
+}
+
+/** Others may not read config.json; the node tells them while it runs. */
+async function metaserverAddress({ dir, roles, paths }: LoadedState): Promise<string> {
+  if (roles.includes('metaserver')) return `unix:${paths.metaserver}`;
+  try {
+    const { join } = await loadConfig(dir);
+    return join === undefined ? '' : joinAddress(join);
+  } catch (error) {
+    if (error instanceof FsError && error.code === 'EACCES') return '';
     throw error;
   }
 }
@@ -43,6 +82,19 @@ async function leftMounts(state: LoadedState, node: NodeState): Promise<StatusDo
   if (mountpoint === undefined) return [];
   if ((await findMount(mountpoint))?.type !== DFS_MOUNT_TYPE) return [];
   return [{ mountpoint, driver: 'native', state: node === 'down' ? 'dead' : 'unknown' }];
+}
+
+function metaserverProblem(address: string): Problem {
+  const code = 'metaserver-down';
+  if (address.startsWith('unix:')) {
+    const message = 'the metaserver of this state folder does not run';
+    return { code, message, action: START };
+  }
+  return {
+    code,
+    message: `the metaserver does not answer at ${address}`,
+    action: 'check that dfs runs there, and that no firewall is in between',
+  };
 }
 
 function nodeProblem(node: NodeState, why: string | undefined): Problem {
@@ -70,13 +122,11 @@ async function withoutNode(
   const metaserver = await metaserverState(state);
   const running = node === 'down' ? undefined : await readPid(paths, 'node');
   const problems = [nodeProblem(node, why)];
-  if (metaserver === 'down') {
-    const message = 'the metaserver of this state folder does not run';
-    problems.push({ code: 'metaserver-down', message, action: START });
-  }
+  if (metaserver.state === 'down') problems.push(metaserverProblem(metaserver.address));
+  const listen = { metaserver: await metaserverListeners(state, metaserver.state), peer: null };
   return {
     cluster: { id: state.clusterId, name: state.clusterName },
-    metaserver: { address: paths.metaserver, state: metaserver },
+    metaserver,
     node: {
       id: state.nodeId,
       name: state.nodeName,
@@ -86,19 +136,26 @@ async function withoutNode(
     },
     mounts: await leftMounts(state, node),
     peers: [],
-    cache: { bytes: 0, hits: 0, misses: 0, bytesServedToPeers: 0 },
+    cache: NO_CACHE,
+    listen,
     fuse: { requests: {} },
     leases: {},
     replication: { degraded: 0, missing: 0, etaSeconds: 0 },
-    problems,
+    problems: [...problems, ...insecureProblems(listen)],
   };
+}
+
+async function withListeners(state: LoadedState, status: NodeStatus): Promise<StatusDocument> {
+  const metaserver = await metaserverListeners(state, status.metaserver.state);
+  const listen = { metaserver, peer: status.listen.peer };
+  return { ...status, listen, problems: [...status.problems, ...insecureProblems(listen)] };
 }
 
 /** Tells whatever can be told; only an unreadable state folder is an error. */
 export async function statusDocument(state: LoadedState): Promise<StatusDocument> {
   try {
     const status = await fetchStatus(state.paths.status);
-    if (status !== undefined) return status;
+    if (status !== undefined) return await withListeners(state, status);
   } catch (error) {
     if (!(error instanceof FsError)) throw error;
     return withoutNode(state, 'unresponsive', sentence(error));

@@ -50,18 +50,63 @@ function mountLines(status: StatusDocument, paint: Paint): string[] {
   });
 }
 
+/** `LOOKUP waits for the metaserver for 12 s` */
+function waitingLines(status: StatusDocument, paint: Paint): string[] {
+  return status.mounts.flatMap((mount) =>
+    ('waiting' in mount ? mount.waiting : []).map(({ op, ms, for: whom }) => {
+      const named = whom === 'metaserver' || whom === 'disk' ? `the ${whom}` : whom;
+      const text = `${op} waits for ${named} for ${Math.round(ms / 1000)} s`;
+      return `waiting     ${paint('yellow', text)}`;
+    }),
+  );
+}
+
+function cacheLine({ cache }: StatusDocument): string {
+  const { bytes, limitBytes, hits, misses, bytesFetched, bytesServedToPeers } = cache;
+  const reads = hits + misses;
+  const ratio = reads === 0 ? '' : `, ${Math.floor((100 * hits) / reads)} % hits`;
+  const size = `${formatBytes(bytes)} of ${formatBytes(limitBytes)}${ratio}`;
+  const traffic = `${formatBytes(bytesFetched)} fetched, ${formatBytes(bytesServedToPeers)} served to peers`;
+  return `cache       ${size}, ${traffic}`;
+}
+
+function listenLines({ listen }: StatusDocument): string[] {
+  const { metaserver, peer } = listen;
+  const parts = [
+    ...(metaserver.length === 0 ? [] : [`metaserver ${metaserver.join(' ')}`]),
+    ...(peer === null ? [] : [`data ${peer}`]),
+  ];
+  return parts.length === 0 ? [] : [`listens     ${parts.join(', ')}`];
+}
+
+type Peer = StatusDocument['peers'][number];
+
+/** A peer that is up and stores nothing is a client, which is worth knowing first. */
+function peerState({ state, stores, since }: Peer): string {
+  if (state === 'down') return `down since ${since.slice(0, 16).replace('T', ' ')} UTC`;
+  return state === 'up' && !stores ? 'client' : state;
+}
+
 function peerLines(status: StatusDocument): string[] {
   if (status.peers.length === 0) return [];
   const rows = status.peers.map((peer) => [
     peer.name,
-    peer.state,
-    peer.address,
+    peerState(peer),
+    peer.address === '' ? '-' : peer.address,
+    peer.stores ? 'yes' : 'no',
     formatBytes(peer.bytesOwned),
     formatBytes(peer.bytesCached),
     formatBytes(peer.bytesFree),
     formatBytes(peer.bytesTotal),
+    peer.unreachableFrom.join(', '),
   ]);
-  return ['', ...table([['PEER', 'STATE', 'ADDRESS', 'OWNED', 'CACHED', 'FREE', 'DISK'], ...rows])];
+  return ['', ...table([headings(status), ...rows])];
+}
+
+function headings({ peers }: StatusDocument): string[] {
+  const always = ['PEER', 'STATE', 'ADDRESS', 'STORES', 'OWNED', 'CACHED', 'FREE', 'DISK'];
+  const cutOff = peers.some(({ unreachableFrom }) => unreachableFrom.length > 0);
+  return cutOff ? [...always, 'UNREACHABLE FROM'] : always;
 }
 
 function problemLines(status: StatusDocument, paint: Paint): string[] {
@@ -80,6 +125,9 @@ export function statusText(status: StatusDocument, options: { readonly colour: b
   return [
     ...headLines(status, paint),
     ...mountLines(status, paint),
+    ...waitingLines(status, paint),
+    ...(status.node.state === 'up' ? [cacheLine(status)] : []),
+    ...listenLines(status),
     ...peerLines(status),
     ...problemLines(status, paint),
   ].join('\n');

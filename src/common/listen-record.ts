@@ -2,7 +2,7 @@
  * listen.json of a state folder: where this node listened last, so that a restart comes back under
  * the same ports. It is a memory, not a setting: what the user wants stands in config.json.
  */
-import { readFile } from 'node:fs/promises';
+import { chmod, readFile } from 'node:fs/promises';
 import type { Address } from './address.ts';
 import { writeFileDurably } from './durable-file.ts';
 import { FsError, systemCode, toFsError } from './errno.ts';
@@ -51,8 +51,9 @@ export async function readListenRecord(paths: StatePaths): Promise<ListenRecord>
   }
 }
 
-/** Readable by all, as the status is. */
+/** Readable by all, as the status is, whatever the umask of a daemon. */
 export async function writeListenRecord(paths: StatePaths, record: ListenRecord): Promise<void> {
   const text = `${JSON.stringify(record, null, 2)}\n`;
   await writeFileDurably(paths.listenRecord, text, { mode: 0o644 });
+  await chmod(paths.listenRecord, 0o644);
 }

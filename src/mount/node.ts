@@ -4,6 +4,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { SessionKind } from '../../gen/meta.ts';
+import type { Address } from '../common/address.ts';
 import type { Clock } from '../common/clock.ts';
 import type { GroupView } from '../common/cluster-map.ts';
 import { FsError } from '../common/errno.ts';
@@ -33,7 +34,14 @@ export interface NodeState {
 
 export interface NodeOptions {
   readonly state: NodeState;
-  readonly metaserverSocket: string;
+  /** `unix:PATH` or HOST:PORT. */
+  readonly metaserver: string;
+  /** Where other nodes fetch chunks; undefined: this node is a client only. */
+  readonly peerListen: Address | undefined;
+  /** The host that others reach this node at; undefined: where its connection comes from. */
+  readonly advertise: string | undefined;
+  /** Limit of the cache; undefined: the node decides. */
+  readonly cacheBytes: number | undefined;
   readonly mask: CapabilityMask;
   readonly clock: Clock;
   readonly log: Logger;
@@ -87,6 +95,12 @@ export class DfsNode implements AsyncDisposable {
     return this.#mounted?.mountpoint;
   }
 
+  /** Opens the chunk service to other nodes. @throws FsError when the address cannot be used */
+  listenPeer({ host, port }: Address): Promise<Address> {
+    const message = `this node serves no chunks at ${host}:${port}`;
+    return Promise.reject(new FsError('EOPNOTSUPP', message));
+  }
+
   /** @throws FsError EBUSY when this node serves another mountpoint already */
   async mount(request: MountRequest): Promise<void> {
     const serves = this.#mounted?.mountpoint;
@@ -135,7 +149,7 @@ export class DfsNode implements AsyncDisposable {
       peer: this.#peer,
       peerSession: this.#peerSession,
       mounted: this.#mounted,
-      metaserverSocket: this.#options.metaserverSocket,
+      metaserver: this.#options.metaserver,
       bootMs: this.#options.clock.bootMs(),
     });
   }
@@ -176,9 +190,9 @@ export class DfsNode implements AsyncDisposable {
   }
 
   #sessionOptions(kind: SessionKind, waitMs: number): Omit<SessionOptions, 'onWelcome' | 'onPush'> {
-    const { clock, log, metaserverSocket, state } = this.#options;
+    const { clock, log, metaserver, state } = this.#options;
     return {
-      socketPath: metaserverSocket,
+      address: metaserver,
       clusterId: state.clusterId,
       nodeId: state.nodeId,
       nodeName: state.nodeName,

@@ -4,7 +4,6 @@ import { FsError } from '../common/errno.ts';
 import { type NodeId, safeInteger } from '../common/ids.ts';
 import { within } from '../common/lifecycle.ts';
 import type { Peer } from '../peer/node.ts';
-import type { StuckRequest } from './driver/native/connection.ts';
 import type { Mounted } from './mounted.ts';
 import { type PeerSession, silentSince } from './peer-session.ts';
 
@@ -33,14 +32,25 @@ export interface NodeStatus {
     readonly openFiles: number;
     readonly fuseMinor: number;
     readonly kernelLacks: readonly string[];
-    readonly waiting: readonly StuckRequest[];
+    readonly waiting: readonly {
+      readonly op: string;
+      readonly ms: number;
+      /** `metaserver`, `disk`, or a peer: `peer beta`. */
+      readonly for: string;
+    }[];
   }[];
   readonly peers: readonly {
     readonly id: string;
     readonly name: string;
     readonly address: string;
-    readonly state: 'up' | 'down';
+    readonly state: 'up' | 'down' | 'joining';
     readonly since: string;
+    /** False: a client only. */
+    readonly stores: boolean;
+    /** Names of the peers that cannot reach it. */
+    readonly unreachableFrom: readonly string[];
+    /** Why it stores nothing; empty when it does. */
+    readonly clientReason: string;
     readonly bytesTotal: number;
     readonly bytesFree: number;
     readonly bytesOwned: number;
@@ -48,10 +58,14 @@ export interface NodeStatus {
   }[];
   readonly cache: {
     readonly bytes: number;
+    readonly limitBytes: number;
     readonly hits: number;
     readonly misses: number;
+    readonly bytesFetched: number;
     readonly bytesServedToPeers: number;
   };
+  /** Where others fetch chunks, HOST:PORT. */
+  readonly listen: { readonly peer: string | null };
   readonly fuse: { readonly requests: Readonly<Record<string, number>> };
   readonly leases: Readonly<Record<string, number>>;
   readonly replication: {
@@ -75,7 +89,7 @@ export interface StatusSources {
   readonly peer: Peer;
   readonly peerSession: PeerSession;
   readonly mounted: Mounted | undefined;
-  readonly metaserverSocket: string;
+  readonly metaserver: string;
   readonly bootMs: number;
 }
 
@@ -90,12 +104,20 @@ async function clusterStatus(session: PeerSession): Promise<ClusterStatusReply |
   }
 }
 
-function peerEntry(peer: PeerStatus): NodeStatus['peers'][number] {
+const hex = (id: Uint8Array): string => Buffer.from(id).toString('hex');
+
+function peerEntry(
+  peer: PeerStatus,
+  names: ReadonlyMap<string, string>,
+): NodeStatus['peers'][number] {
   return {
-    id: Buffer.from(peer.nodeId).toString('hex'),
+    id: hex(peer.nodeId),
     name: peer.name,
-    address: 'local',
+    address: peer.address,
     state: peer.up ? 'up' : 'down',
+    stores: peer.stores,
+    unreachableFrom: peer.unreachableFrom.map((id) => names.get(hex(id)) ?? hex(id)),
+    clientReason: peer.clientReason,
     since: new Date(safeInteger(peer.sinceMs)).toISOString(),
     bytesTotal: safeInteger(peer.bytesTotal),
     bytesFree: safeInteger(peer.bytesFree),
@@ -150,10 +172,11 @@ export async function buildStatus(sources: StatusSources): Promise<NodeStatus> {
   const { mounted, peerSession, state } = sources;
   const cluster = await clusterStatus(peerSession);
   const reachable = cluster !== undefined && (mounted === undefined || mounted.session.up);
+  const names = new Map(cluster?.peers.map((peer) => [hex(peer.nodeId), peer.name]));
   const counts = mounted?.driver.connection.counts ?? new Map<string, number>();
   return {
     cluster: { id: state.clusterId, name: state.clusterName },
-    metaserver: { address: sources.metaserverSocket, state: reachable ? 'up' : 'down' },
+    metaserver: { address: sources.metaserver, state: reachable ? 'up' : 'down' },
     node: {
       id: state.nodeId,
       name: state.nodeName,
@@ -162,8 +185,16 @@ export async function buildStatus(sources: StatusSources): Promise<NodeStatus> {
       pid: process.pid,
     },
     mounts: mounted === undefined ? [] : [mountEntry(mounted)],
-    peers: cluster?.peers.map(peerEntry) ?? [],
-    cache: { bytes: 0, hits: 0, misses: 0, bytesServedToPeers: 0 },
+    peers: cluster?.peers.map((peer) => peerEntry(peer, names)) ?? [],
+    cache: {
+      bytes: 0,
+      limitBytes: 0,
+      hits: 0,
+      misses: 0,
+      bytesFetched: 0,
+      bytesServedToPeers: 0,
+    },
+    listen: { peer: null },
     fuse: { requests: Object.fromEntries(counts) },
     leases: {},
     replication: { degraded: 0, missing: 0, etaSeconds: 0 },

@@ -16,7 +16,7 @@ const OPTIONS: ChannelOptions = {
   'grpc.enable_retries': 0,
 };
 
-/** A metaserver on this machine. */
-export function dialMetaserver(socketPath: string): MetaServiceClient {
-  return new MetaServiceClient(`unix:${socketPath}`, credentials.createInsecure(), OPTIONS);
+/** @param address `unix:PATH` or HOST:PORT */
+export function dialMetaserver(address: string): MetaServiceClient {
+  return new MetaServiceClient(address, credentials.createInsecure(), OPTIONS);
 }

@@ -58,7 +58,7 @@ export class SessionClient implements AsyncDisposable {
 
   private constructor(options: SessionOptions) {
     this.#options = options;
-    this.#client = dialMetaserver(options.socketPath);
+    this.#client = dialMetaserver(options.address);
     this.#sinceMs = options.bootMs();
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
   }

@@ -4,7 +4,8 @@ import type { ClusterId, NodeId } from '../ids.ts';
 import type { Logger } from '../log.ts';
 
 export interface SessionOptions {
-  readonly socketPath: string;
+  /** `unix:PATH` or HOST:PORT. */
+  readonly address: string;
   readonly clusterId: ClusterId;
   readonly nodeId: NodeId;
   readonly nodeName: string;

@@ -7,23 +7,34 @@ const GIB = 2 ** 30;
 
 const up: StatusDocument = {
   cluster: { id: 'c1', name: 'alpha' },
-  metaserver: { address: '/s/run/metaserver.sock', state: 'up' },
+  metaserver: { address: 'unix:/s/run/metaserver.sock', state: 'up' },
   node: { id: 'n1', name: 'one', state: 'up', stateDir: '/s', pid: 42 },
   mounts: [{ mountpoint: '/mnt/dfs', driver: 'native', state: 'dead' }],
   peers: [
     {
       id: 'n1',
       name: 'one',
-      address: 'local',
+      address: ':7481',
       state: 'up',
       since: '2026-01-01T00:00:00.000Z',
+      stores: true,
+      unreachableFrom: [],
+      clientReason: '',
       bytesTotal: 252 * GIB,
       bytesFree: 76 * GIB,
       bytesOwned: 1.5 * GIB,
       bytesCached: 0,
     },
   ],
-  cache: { bytes: 0, hits: 0, misses: 0, bytesServedToPeers: 0 },
+  cache: {
+    bytes: 3 * GIB,
+    limitBytes: 20 * GIB,
+    hits: 93,
+    misses: 7,
+    bytesFetched: 4 * GIB,
+    bytesServedToPeers: GIB,
+  },
+  listen: { metaserver: ['127.0.0.1:7480'], peer: '127.0.0.1:7481' },
   fuse: { requests: {} },
   leases: {},
   replication: { degraded: 0, missing: 0, etaSeconds: 0 },
@@ -35,12 +46,14 @@ test('the table shows what the document says', () => {
     statusText(up, { colour: false }),
     [
       'cluster     alpha (c1)',
-      'metaserver  up, /s/run/metaserver.sock',
+      'metaserver  up, unix:/s/run/metaserver.sock',
       'node        up, one, pid 42, state /s',
       'mount       dead, /mnt/dfs (native)',
+      'cache       3.0 GiB of 20 GiB, 93 % hits, 4.0 GiB fetched, 1.0 GiB served to peers',
+      'listens     metaserver 127.0.0.1:7480, data 127.0.0.1:7481',
       '',
-      'PEER  STATE  ADDRESS  OWNED    CACHED  FREE    DISK',
-      'one   up     local    1.5 GiB  0 B     76 GiB  252 GiB',
+      'PEER  STATE  ADDRESS  STORES  OWNED    CACHED  FREE    DISK',
+      'one   up     :7481    yes     1.5 GiB  0 B     76 GiB  252 GiB',
       '',
       'no open problems',
     ].join('\n'),
@@ -51,7 +64,7 @@ test('each problem comes with what to do', () => {
   const problems = [{ code: 'node-down', message: 'the node is down', action: 'start it' }];
   const node = { ...up.node, state: 'down', pid: null } as const;
   const text = statusText({ ...up, node, mounts: [], peers: [], problems }, { colour: false });
-  assert.match(text, /node {8}down, one, state \/s\nmount {7}none\n/);
+  assert.match(text, /node {8}down, one, state \/s\nmount {7}none\nlistens /);
   assert.match(text, /problem {2}the node is down\n {9}start it$/);
 });
 
@@ -59,4 +72,51 @@ test('colour is only there when asked for', () => {
   const introducer = '\x1b[';
   assert.equal(statusText(up, { colour: false }).includes(introducer), false);
   assert.equal(statusText(up, { colour: true }).includes(`${introducer}32mup`), true);
+});
+
+const [one] = up.peers;
+
+function peersText(...changes: readonly Partial<StatusDocument['peers'][number]>[]): string {
+  assert.ok(one !== undefined);
+  const peers = changes.map((change) => ({ ...one, ...change }));
+  return statusText({ ...up, peers }, { colour: false });
+}
+
+test('the peers table says who is down since when, and who only joins or uses', () => {
+  const text = peersText(
+    { name: 'away', state: 'down', since: '2026-03-04T05:06:07.000Z' },
+    { name: 'new', state: 'joining', stores: false, address: '10.0.0.3:7481' },
+    { name: 'laptop', stores: false, address: '' },
+  );
+  assert.match(text, /^away +down since 2026-03-04 05:06 UTC +:7481 +yes /m);
+  assert.match(text, /^new +joining +10\.0\.0\.3:7481 +no /m);
+  assert.match(text, /^laptop +client +- +no /m);
+  assert.equal(text.includes('UNREACHABLE'), false);
+});
+
+test('a peer that others cannot reach names them', () => {
+  const text = peersText({ name: 'beta', unreachableFrom: ['gamma', 'delta'] }, { name: 'gamma' });
+  assert.match(text, /DISK +UNREACHABLE FROM$/m);
+  assert.match(text, /^beta .*252 GiB +gamma, delta$/m);
+  assert.match(text, /^gamma .*252 GiB$/m);
+});
+
+test('a request that waits says for whom, and for how long', () => {
+  const waiting = [
+    { op: 'LOOKUP', ms: 12_400, for: 'metaserver' },
+    { op: 'READ', ms: 3_000, for: 'peer beta' },
+  ];
+  const fields = { readOnly: false, openFiles: 1, fuseMinor: 38, kernelLacks: [] } as const;
+  const mount = { mountpoint: '/mnt/dfs', driver: 'native', state: 'up', ...fields } as const;
+  const text = statusText({ ...up, mounts: [{ ...mount, waiting }] }, { colour: false });
+  assert.match(text, /^waiting {5}LOOKUP waits for the metaserver for 12 s$/m);
+  assert.match(text, /^waiting {5}READ waits for peer beta for 3 s$/m);
+});
+
+test('a cache that was never asked has no hit ratio, and a client listens nowhere', () => {
+  const cache = { ...up.cache, bytes: 0, hits: 0, misses: 0 };
+  const listen = { metaserver: [], peer: null };
+  const text = statusText({ ...up, cache, listen }, { colour: false });
+  assert.match(text, /^cache {7}0 B of 20 GiB, 4\.0 GiB fetched/m);
+  assert.equal(text.includes('listens'), false);
 });

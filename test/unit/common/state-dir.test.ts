@@ -26,7 +26,7 @@ async function parts(dir: string): Promise<void> {
 }
 
 function create(dir: string, populate = () => parts(dir)): Promise<LoadedState> {
-  return createState({ ...IDENTITY, dir, populate });
+  return createState({ ...IDENTITY, dir, config: {}, populate });
 }
 
 test('a created folder loads with the same identity', async (t) => {

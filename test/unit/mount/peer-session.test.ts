@@ -19,7 +19,7 @@ test('garbage pushed before the session is attached is deleted and answered', as
   const clock = new ManualClock();
   const peer = new PeerSession({ store: new MemoryChunkStore(), log: silentLogger });
   const session = await SessionClient.open({
-    socketPath: join(dir, 's'),
+    address: `unix:${join(dir, 's')}`,
     clusterId: CLUSTER,
     nodeId: NODE,
     nodeName: 'test',

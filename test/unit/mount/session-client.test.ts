@@ -21,7 +21,7 @@ async function socketIn(t: TestContext): Promise<string> {
 
 function options(socketPath: string, clock: ManualClock): Parameters<typeof SessionClient.open>[0] {
   return {
-    socketPath,
+    address: `unix:${socketPath}`,
     clusterId: CLUSTER,
     nodeId: NODE,
     nodeName: 'test',
