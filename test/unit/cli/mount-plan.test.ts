@@ -73,10 +73,25 @@ test('the mountpoint comes from the command line, else from config.json', () => 
 });
 
 test('options without effect are accepted, checked, and named', () => {
-  const flags = { listen: '0.0.0.0:7480', copies: '2', cacheSize: '10G', insecure: true };
-  const named = ['--listen', '--insecure', '--cache-size', '--copies'];
-  assert.deepEqual(plan(flags).withoutEffect, named);
+  const flags = { token: 't', http: '127.0.0.1', copies: '2', cacheSize: '10G' };
+  assert.deepEqual(plan(flags).withoutEffect, ['--token', '--http', '--copies']);
   assert.deepEqual(plan({}).withoutEffect, []);
+});
+
+test('what a flag sets for good goes to config.json under its own key', () => {
+  const flags = {
+    listen: '0.0.0.0:7480',
+    peerListen: '[::]:0',
+    advertise: 'wren.example',
+    insecure: true,
+    cacheSize: '10G',
+  };
+  assert.deepEqual(plan(flags).settings, flags);
+  assert.deepEqual(plan({ join: 'host', name: 'two', copies: '2' }).settings, {});
+});
+
+test('a line in fstab says insecure among its options', () => {
+  assert.deepEqual(plan({ options: ['noauto,insecure'] }).settings, { insecure: true });
 });
 
 test('values that cannot be meant are wrong usage', () => {
@@ -86,6 +101,11 @@ test('values that cannot be meant are wrong usage', () => {
     { cacheSize: 'big' },
     { listen: 'a b' },
     { listen: 'host:99999' },
+    { peerListen: ':7481' },
+    { join: '' },
+    { join: 'host:' },
+    { advertise: 'host:7481' },
+    { advertise: '[fe80::1]:1' },
     { http: '::1:80' },
     { driver: 'navite' },
     { name: '../x' },
@@ -98,7 +118,13 @@ test('values that cannot be meant are wrong usage', () => {
 
 test('addresses may be names, IPv4 and bracketed IPv6, with or without a port', () => {
   for (const listen of ['host', 'host:7480', '10.0.0.1:0', '[::1]', '[fe80::1]:7480']) {
-    assert.deepEqual(plan({ listen }).withoutEffect, ['--listen'], listen);
+    assert.deepEqual(plan({ listen }).settings, { listen });
+  }
+});
+
+test('what is advertised is a host, with or without brackets', () => {
+  for (const advertise of ['host', '10.0.0.1', 'fd00::1', '[fd00::1]']) {
+    assert.deepEqual(plan({ advertise }).settings, { advertise });
   }
 });
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
-import { loadConfig, parseConfig } from '../../../src/common/config.ts';
+import { type TestContext, test } from 'node:test';
+import { loadConfig, parseConfig, updateConfig } from '../../../src/common/config.ts';
 
 const PATH = '/state/config.json';
 
@@ -44,6 +44,9 @@ test('a value of another kind is refused with what is expected', () => {
     ['{"mountpoint": "mnt"}', /"mountpoint" must be an absolute path/],
     ['{"readOnly": "yes"}', /"readOnly" must be true or false/],
     ['{"name": ""}', /"name" must be a name/],
+    ['{"join": "a b"}', /"join" must be HOST\[:PORT\], not "a b"/],
+    ['{"listen": ":7480"}', /"listen" must be HOST/],
+    ['{"peerListen": "h:70000"}', /"peerListen" must be HOST/],
   ];
   for (const [source, message] of bad) assert.throws(() => parseConfig(source, PATH), message);
 });
@@ -55,8 +58,45 @@ test('what is no JSON object is refused with the path', () => {
   }
 });
 
-test('a missing file is an empty configuration', async (t) => {
+async function scratch(t: TestContext): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'dfs-config-'));
   t.after(() => rm(dir, { recursive: true }));
+  return dir;
+}
+
+test('a missing file is an empty configuration', async (t) => {
+  const dir = await scratch(t);
+  assert.deepEqual(await loadConfig(dir), {});
+});
+
+test('what commands remember joins what the user wrote', async (t) => {
+  const dir = await scratch(t);
+  const path = join(dir, 'config.json');
+  await writeFile(path, '{"mountpoint": "/mnt/dfs", "listen": "127.0.0.1"}');
+  const changes = { listen: '0.0.0.0', insecure: true, cacheSize: '10G', join: 'host:7480' };
+  assert.equal(await updateConfig(dir, changes), true);
+  assert.deepEqual(await loadConfig(dir), {
+    mountpoint: '/mnt/dfs',
+    listen: '0.0.0.0',
+    insecure: true,
+    cacheBytes: 10 * 2 ** 30,
+    join: 'host:7480',
+  });
+  assert.equal((await stat(path)).mode & 0o777, 0o600);
+});
+
+test('remembering what is known already writes nothing', async (t) => {
+  const dir = await scratch(t);
+  const path = join(dir, 'config.json');
+  const source = '{ "listen":"0.0.0.0" }';
+  await writeFile(path, source);
+  assert.equal(await updateConfig(dir, { listen: '0.0.0.0' }), false);
+  assert.equal(await updateConfig(dir, {}), false);
+  assert.equal(await readFile(path, 'utf8'), source);
+});
+
+test('a value that could not be read again is not written', async (t) => {
+  const dir = await scratch(t);
+  await assert.rejects(updateConfig(dir, { listen: 'a b' }), { code: 'EINVAL' });
   assert.deepEqual(await loadConfig(dir), {});
 });
