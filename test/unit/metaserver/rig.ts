@@ -1,7 +1,7 @@
 /** An engine on a store in memory, and requests for it. */
 import assert from 'node:assert/strict';
 import { Reply, type Request, type RequestId } from '../../../gen/meta.ts';
-import { ManualClock } from '../../../src/common/clock.ts';
+import { type Clock, ManualClock } from '../../../src/common/clock.ts';
 import { errnoName } from '../../../src/common/errno.ts';
 import { asEpoch, ROOT_INO } from '../../../src/common/ids.ts';
 import { deferred } from '../../../src/common/lifecycle.ts';
@@ -25,11 +25,15 @@ export async function foundIn(kv: Kv): Promise<void> {
   await kv.commit(foundingWrites({ ...names, rootOwner, clock: new ManualClock() }), asEpoch(1));
 }
 
-export async function openEngine(kv: Kv, onFatal?: (error: Error) => void): Promise<MetaEngine> {
+export async function openEngine(
+  kv: Kv,
+  onFatal?: (error: Error) => void,
+  clock: Clock = new ManualClock(),
+): Promise<MetaEngine> {
   return MetaEngine.open({
     kv,
     clusterId: CLUSTER,
-    clock: new ManualClock(),
+    clock,
     log: silentLogger,
     space: NO_SPACE_PROBLEM,
     onFatal: onFatal ?? ((error) => assert.fail(error)),

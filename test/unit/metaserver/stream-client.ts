@@ -45,8 +45,10 @@ export class StreamClient implements AsyncDisposable {
   #nextId = 1n;
   #over = false;
 
-  constructor(socketPath: string) {
-    this.#client = new Client(`unix:${socketPath}`, credentials.createInsecure(), {
+  /** @param place the path of a socket, or HOST:PORT */
+  constructor(place: string) {
+    const target = place.startsWith('/') ? `unix:${place}` : place;
+    this.#client = new Client(target, credentials.createInsecure(), {
       'grpc.use_local_subchannel_pool': 1,
       'grpc.max_send_message_length': -1,
     });
