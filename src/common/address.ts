@@ -40,3 +40,17 @@ export function isLoopback(host: string): boolean {
   if (isIP(host) === 4) return host.startsWith('127.');
   return host === '::1' || /^(?:.*\.)?localhost\.?$/i.test(host);
 }
+
+/**
+ * A peer's address as the metaserver tells it, made dialable from here: `:PORT` is a port on the
+ * metaserver's own host, however this node reaches that.
+ * @param metaserver the address this node dials it at, `unix:PATH` or HOST:PORT
+ * @returns undefined when the peer has no address
+ */
+export function resolvePeerAddress(address: string, metaserver: string): string | undefined {
+  if (address === '') return undefined;
+  if (!address.startsWith(':')) return address;
+  const host = metaserver.startsWith('unix:') ? '' : parseAddress(metaserver, 0).host;
+  const { port } = parseAddress(address, 0);
+  return formatAddress({ host: host === '' ? '127.0.0.1' : host, port });
+}

@@ -1,6 +1,7 @@
 /** The one place that dials: credentials and limits of every connection are decided here. */
 import { type ChannelOptions, credentials } from '@grpc/grpc-js';
 import { MetaServiceClient } from '../../../gen/meta.ts';
+import { ChunkServiceClient } from '../../../gen/peer.ts';
 
 /** Messages stay below 256 KiB; anything near this limit is a fault of the other side. */
 const MESSAGE_BYTES_MAX = 1024 * 1024;
@@ -19,4 +20,9 @@ const OPTIONS: ChannelOptions = {
 /** @param address `unix:PATH` or HOST:PORT */
 export function dialMetaserver(address: string): MetaServiceClient {
   return new MetaServiceClient(address, credentials.createInsecure(), OPTIONS);
+}
+
+/** @param address HOST:PORT */
+export function dialPeer(address: string): ChunkServiceClient {
+  return new ChunkServiceClient(address, credentials.createInsecure(), OPTIONS);
 }

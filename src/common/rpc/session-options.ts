@@ -26,5 +26,5 @@ export interface SessionOptions {
 export interface Waiter {
   interrupt: (() => void) | undefined;
   interrupted: boolean;
-  waitsFor: 'metaserver' | 'disk' | undefined;
+  waitsFor: 'metaserver' | 'disk' | `peer ${string}` | undefined;
 }

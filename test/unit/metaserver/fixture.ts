@@ -50,7 +50,7 @@ export class Fixture {
   get context(): OpContext {
     const { now, sid, mayGrow } = this;
     const takeIno = (): Ino => asIno(this.#nextIno++);
-    return { now, sid, rg: asGroupId(1), mayGrow, takeIno };
+    return { now, sid, placement: () => asGroupId(1), mayGrow, takeIno };
   }
 
   /** Runs one transaction; what it wrote is kept unless it throws. */
