@@ -19,7 +19,8 @@ const SHAPE = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]/]*))(?::(\d{1,5}))?$/;
  */
 export function parseAddress(text: string, defaultPort: number): Address {
   const match = SHAPE.exec(text);
-  if (match === null) throw new FsError('EINVAL', `'${text}' is no address: give HOST or HOST:PORT`);
+  if (match === null)
+    throw new FsError('EINVAL', `'${text}' is no address: give HOST or HOST:PORT`);
   const [, bracketed, plain = '', digits] = match;
   if (bracketed !== undefined && isIP(bracketed) !== 6) {
     throw new FsError('EINVAL', `'${text}' is no address: [${bracketed}] is not IPv6`);
@@ -42,15 +43,17 @@ export function isLoopback(host: string): boolean {
 }
 
 /**
- * A peer's address as the metaserver tells it, made dialable from here: `:PORT` is a port on the
- * metaserver's own host, however this node reaches that.
- * @param metaserver the address this node dials it at, `unix:PATH` or HOST:PORT
- * @returns undefined when the peer has no address
+ * Where to dial a peer, as the map of the cluster says it.
+ * @param address HOST:PORT; `:PORT` stands for the metaserver's own host; empty: not reachable
+ * @param metaserver as this node dials it, `unix:PATH` or HOST:PORT
+ * @returns HOST:PORT, or undefined where there is nothing to dial
+ * @throws FsError EINVAL it is no address
  */
 export function resolvePeerAddress(address: string, metaserver: string): string | undefined {
   if (address === '') return undefined;
-  if (!address.startsWith(':')) return address;
+  const peer = parseAddress(address, 0);
+  if (peer.host !== '') return formatAddress(peer);
   const host = metaserver.startsWith('unix:') ? '' : parseAddress(metaserver, 0).host;
-  const { port } = parseAddress(address, 0);
-  return formatAddress({ host: host === '' ? '127.0.0.1' : host, port });
+  const isHere = host === '' || isLoopback(host);
+  return formatAddress({ host: isHere ? '127.0.0.1' : host, port: peer.port });
 }
