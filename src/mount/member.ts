@@ -12,7 +12,7 @@ import { FsError } from '../common/errno.ts';
 import type { ClusterId, Ino, NodeId } from '../common/ids.ts';
 import { DisposeStack } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
-import { KeepaliveClient } from '../common/rpc/keepalive-client.ts';
+import { KeepAliveClient } from '../common/rpc/keepalive-client.ts';
 import { SessionClient } from '../common/rpc/session-client.ts';
 import type { SessionOptions } from '../common/rpc/session-options.ts';
 import { ChunkClient } from '../peer/chunk-client.ts';
@@ -74,7 +74,7 @@ export class Member implements AsyncDisposable {
   readonly #listener: ChunkListener;
   readonly #stack: DisposeStack;
   readonly #sessions = new Set<SessionClient>();
-  #keepalive: KeepaliveClient | undefined;
+  #keepalive: KeepAliveClient | undefined;
   #peerSession: SessionClient | undefined;
 
   private constructor(options: MemberOptions, parts: MemberParts) {
@@ -211,7 +211,7 @@ export class Member implements AsyncDisposable {
     this.#peerSession = session;
     stack.use(this.keepAlive(session));
     this.#keepalive = stack.use(
-      new KeepaliveClient({
+      new KeepAliveClient({
         address: metaserver,
         sessions: () => [...this.#sessions].filter(({ up }) => up),
         bootMs: () => clock.bootMs(),
