@@ -81,7 +81,8 @@ export class MetaEngine {
       log: options.log,
       mayGrow: () => options.space.mayGrow(),
       leads: (session) => this.#ledBy(session),
-      placement: ({ nodeId }) => placeFile(nodeId, parts.membership.storingPeers()),
+      placement: ({ nodeId }) =>
+        placeFile(parts.roster.ledBy(nodeId), parts.membership.storingPeers()),
       admin: (session, op) => this.#admin(session, op),
       onReclaimDone: (session) => this.#pushers.get(session)?.answered(),
       onFatal: (error) => options.onFatal(error),

@@ -13,11 +13,11 @@ export interface StoringPeer {
 
 /**
  * With the node that creates it; a client's file goes where most space is.
+ * @param own the group that node leads
  * @throws FsError EIO no storing peer is up
  */
-export function placeFile(creator: NodeId, peers: readonly StoringPeer[]): GroupId {
-  const own = peers.find(({ nodeId }) => nodeId === creator);
-  if (own !== undefined) return own.rg;
+export function placeFile(own: GroupId | undefined, peers: readonly StoringPeer[]): GroupId {
+  if (own !== undefined) return own;
   const up = peers.filter((peer) => peer.up);
   const best = up.reduce<StoringPeer | undefined>(
     (found, peer) => (found === undefined || peer.bytesFree > found.bytesFree ? peer : found),

@@ -5,10 +5,12 @@ import { ManualClock } from '../../../src/common/clock.ts';
 import { FsError } from '../../../src/common/errno.ts';
 import {
   asClusterId,
+  asEpoch,
   asGroupId,
   asIno,
   asNodeId,
   asSessionId,
+  type Epoch,
   type Ino,
   ROOT_INO,
 } from '../../../src/common/ids.ts';
@@ -45,6 +47,11 @@ export class Fixture {
 
   get now(): Timespec {
     return this.clock.realtime();
+  }
+
+  /** How a writer publishes to a file that was never cut. */
+  get writer(): { readonly cuts: number; readonly rgEpoch: Epoch } {
+    return { cuts: 0, rgEpoch: asEpoch(1) };
   }
 
   get context(): OpContext {
