@@ -2,7 +2,7 @@
 import { formatAddress, isLoopback, parseAddress } from '../common/address.ts';
 import { readListenRecord } from '../common/listen-record.ts';
 import type { LoadedState } from '../common/state-dir.ts';
-import type { Problem } from '../mount/status.ts';
+import type { Problem } from '../mount/problems.ts';
 
 /** HOST:PORT each; `metaserver` is empty where none of this folder runs. */
 export interface Listening {

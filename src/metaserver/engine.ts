@@ -12,11 +12,12 @@ import { type AdminOp, administer } from './admin.ts';
 import { readCluster } from './cluster.ts';
 import { CommitPath } from './commit.ts';
 import { SHARD_KEY } from './core/keyspace.ts';
+import { placeFile } from './core/placement.ts';
 import { Txn } from './core/txn.ts';
 import { type Answer, Executor } from './executor.ts';
 import type { Kv } from './kv.ts';
 import { Ledger } from './ledger.ts';
-import { Membership, type StoringPeer } from './membership.ts';
+import { Membership } from './membership.ts';
 import { type Admission, Mounts } from './mounts.ts';
 import { Peers } from './peers.ts';
 import { ReclaimPusher } from './reclaim.ts';
@@ -80,6 +81,8 @@ export class MetaEngine {
       log: options.log,
       mayGrow: () => options.space.mayGrow(),
       leads: (session) => this.#ledBy(session),
+      placement: ({ nodeId }) =>
+        placeFile(parts.roster.ledBy(nodeId), parts.membership.storingPeers()),
       admin: (session, op) => this.#admin(session, op),
       onReclaimDone: (session) => this.#pushers.get(session)?.answered(),
       onFatal: (error) => options.onFatal(error),
@@ -182,11 +185,6 @@ export class MetaEngine {
   sweep(): void {
     this.#parts.membership.sweep();
     this.#parts.mounts.wake();
-  }
-
-  /** The peers that can be given new files. */
-  storingPeers(): readonly StoringPeer[] {
-    return this.#parts.membership.storingPeers();
   }
 
   /** Takes effect at once; the answer comes when it and all it saw is durable. */

@@ -7,7 +7,7 @@ import type * as wire from '../../gen/meta.ts';
 import { AssertionError } from '../common/assert.ts';
 import type { Clock } from '../common/clock.ts';
 import { FsError } from '../common/errno.ts';
-import { FIRST_GROUP, type GroupId } from '../common/ids.ts';
+import type { GroupId } from '../common/ids.ts';
 import { TaskGroup } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import { nameFromBytes } from '../common/name.ts';
@@ -68,6 +68,8 @@ export interface ExecutorOptions {
   readonly log: Logger;
   readonly mayGrow: () => boolean;
   readonly leads: (session: Session) => ReadonlySet<GroupId>;
+  /** Where a file goes that this session creates. @throws FsError EIO */
+  readonly placement: (session: Session) => GroupId;
   /** Requests that no namespace is needed for. */
   readonly admin: (session: Session, op: AdminOp) => Result;
   /** A peer's deletions are recorded, durably. */
@@ -195,7 +197,7 @@ export class Executor {
     const context: OpContext = {
       now,
       sid,
-      rg: FIRST_GROUP,
+      placement: () => this.#options.placement(session),
       mayGrow: this.#options.mayGrow(),
       takeIno: () => this.#options.ledger.takeIno(view),
     };

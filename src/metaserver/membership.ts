@@ -4,9 +4,10 @@
  */
 import type * as wire from '../../gen/meta.ts';
 import { type Clock, wallMs } from '../common/clock.ts';
-import type { Epoch, GroupId, NodeId } from '../common/ids.ts';
+import type { Epoch, NodeId } from '../common/ids.ts';
 import { TaskGroup } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
+import type { StoringPeer } from './core/placement.ts';
 import { DialBack } from './dial-back.ts';
 import { MapPusher } from './map-pusher.ts';
 import { peerProblems } from './peer-problems.ts';
@@ -28,15 +29,6 @@ export interface MembershipOptions {
   /** Runs a task in the next turn of the event loop. */
   readonly schedule: (task: () => void) => void;
   readonly onError: (error: unknown) => void;
-}
-
-/** A peer that may be given new files. */
-export interface StoringPeer {
-  readonly nodeId: NodeId;
-  readonly up: boolean;
-  readonly bytesFree: number;
-  /** The group it leads. */
-  readonly rg: GroupId;
 }
 
 export class Membership {

@@ -145,7 +145,7 @@ export class Metaserver implements AsyncDisposable {
    * Lets nodes of other machines in, until the server stops.
    * @param port 0 lets the kernel choose
    * @returns the address with its real port
-   * @throws FsError EIO when it cannot be listened on
+   * @throws FsError EBUSY the port is taken, EINVAL no address of this machine, EIO ending
    */
   async listen(host: string, port: number): Promise<ListenAddress> {
     const server = await RpcServer.bindTcp({ host, port }, [this.#service.served]);

@@ -6,7 +6,7 @@ import type { Timespec as WireTimespec } from '../../gen/common.ts';
 import * as wire from '../../gen/meta.ts';
 import type { Attr, Timespec } from '../common/attr.ts';
 import { FsError } from '../common/errno.ts';
-import { asIno, type GroupId, type Ino, type NodeId } from '../common/ids.ts';
+import { asEpoch, asIno, type Epoch, type GroupId, type Ino, type NodeId } from '../common/ids.ts';
 import { nameFromBytes, nameToBytes } from '../common/name.ts';
 import { attrToWire } from '../common/rpc/codec.ts';
 import type { FlushAttrRequest } from './core/flush-attr.ts';
@@ -51,6 +51,11 @@ function sizeOf(value: bigint): number {
   return Number(value);
 }
 
+/** 0, which no group ever has, for a missing one. */
+function epochOf(value: bigint): Epoch {
+  return asEpoch(integer(value, 'a group epoch'));
+}
+
 function timeOf(time: WireTimespec): Timespec {
   if (time.nsec > NSEC_MAX) throw new FsError('EINVAL', `nanoseconds out of range: ${time.nsec}`);
   return { sec: integer(time.sec, 'a time'), nsec: time.nsec };
@@ -82,6 +87,8 @@ export function setAttrOf(value: wire.SetAttrRequest): SetAttrRequest {
     atime: timeChange(value.atime, value.atimeNow),
     mtime: timeChange(value.mtime, value.mtimeNow),
     killSuidgid: value.killSuidgid,
+    cut: value.cut,
+    cuts: integer(value.cuts, 'a number of cuts'),
   };
 }
 
@@ -90,6 +97,8 @@ export function flushAttrOf(value: wire.FlushAttrRequest): FlushAttrRequest {
     ino: inoOf(value.ino),
     size: sizeOf(value.size),
     mtime: value.mtime === undefined ? undefined : timeOf(value.mtime),
+    cuts: integer(value.cuts, 'a number of cuts'),
+    rgEpoch: epochOf(value.rgEpoch),
   };
 }
 

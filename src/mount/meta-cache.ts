@@ -1,11 +1,11 @@
 /**
- * Attributes and names as the metaserver last told them. They stay right because one mount at a
- * time is welcomed: every change of the namespace is asked for here, and its reply is learned
- * before anybody waiting for it goes on, in the order the replies arrive. Replies that depend on
- * each other arrive in the order they were executed.
+ * Attributes and names as the metaserver last told them. They stay right while this mount is alone
+ * (L1 in docs/PROTOCOL.md): every change of the namespace is asked for here then, and its reply is
+ * learned before anybody waiting for it goes on, in the order the replies arrive. Replies that
+ * depend on each other arrive in the order they were executed.
  *
  * Whatever makes an outcome unknown (a request given up, a stream lost) empties it. Bounded: the
- * oldest entries go first. Leases will take the place of the one-mount rule, entry by entry.
+ * oldest entries go first. Leases will take the place of being alone, entry by entry.
  */
 import type { Attr } from '../common/attr.ts';
 import { FsError } from '../common/errno.ts';
@@ -57,12 +57,24 @@ export class MetaCache {
   readonly #attrs = new BoundedMap<Ino, Attr>(ATTRS_MAX);
   readonly #names = new BoundedMap<string, Ino | 'absent'>(NAMES_MAX);
 
+  readonly #usable: () => boolean;
+
+  /** @param usable whether what was learned may be relied on at this moment */
+  constructor(usable: () => boolean = () => true) {
+    this.#usable = usable;
+  }
+
+  get isUsable(): boolean {
+    return this.#usable();
+  }
+
   attr(ino: Ino): Attr | undefined {
-    return this.#attrs.get(ino);
+    return this.#usable() ? this.#attrs.get(ino) : undefined;
   }
 
   /** The inode under a name, 'absent' when there is none, undefined when that is not known. */
   lookup(parent: Ino, name: string): Attr | 'absent' | undefined {
+    if (!this.#usable()) return undefined;
     const ino = this.#names.get(nameKey(parent, name));
     return ino === undefined || ino === 'absent' ? ino : this.#attrs.get(ino);
   }

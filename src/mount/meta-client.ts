@@ -10,6 +10,7 @@ import { nameFromBytes, nameToBytes } from '../common/name.ts';
 import { attrFromWire, timeToWire } from '../common/rpc/codec.ts';
 import type { Operation, OperationResult, SessionClient } from '../common/rpc/session-client.ts';
 import type { AttrChanges, MakeNode, RenameNode, RequestContext } from './driver/driver.ts';
+import type { HomeState } from './data/data-path.ts';
 import { MetaCache } from './meta-cache.ts';
 
 type ResultOf<Case extends OperationResult['$case']> = Extract<
@@ -21,6 +22,14 @@ type ResultOf<Case extends OperationResult['$case']> = Extract<
 export interface KnownTarget {
   readonly ino: Ino | undefined;
   readonly open: boolean;
+}
+
+/** What goes along with a new size. */
+export interface Resizing {
+  /** The cuts this mount knows of; growth under others is refused. */
+  readonly cuts: number;
+  /** It cuts, whatever the metaserver thinks: more was written here than it knows of. */
+  readonly cut: boolean;
 }
 
 export interface Removed {
@@ -63,14 +72,21 @@ function timeChange(time: Timespec | 'now' | undefined): {
   return { time: time === undefined ? undefined : timeToWire(time), now: false };
 }
 
+type MetaSession = Pick<SessionClient, 'request' | 'up'>;
+
 export class MetaClient {
   /** What is known without asking. */
   readonly cache: MetaCache;
-  readonly #session: Pick<SessionClient, 'request'>;
+  readonly #session: MetaSession;
 
-  constructor(session: Pick<SessionClient, 'request'>, cache = new MetaCache()) {
+  constructor(session: MetaSession, cache = new MetaCache()) {
     this.#session = session;
     this.cache = cache;
+  }
+
+  /** Whether the metaserver is connected. */
+  get up(): boolean {
+    return this.#session.up;
   }
 
   async lookup(context: RequestContext, parent: Ino, name: string): Promise<Attr> {
@@ -78,9 +94,9 @@ export class MetaClient {
     return attrOf((await this.#read('attr', { $case: 'lookup', value }, context)).attr);
   }
 
-  async getattr(context: RequestContext, ino: Ino): Promise<Attr> {
+  async getattr(waiter: RequestContext | undefined, ino: Ino): Promise<Attr> {
     const value = { ino: BigInt(ino) };
-    return attrOf((await this.#read('attr', { $case: 'getattr', value }, context)).attr);
+    return attrOf((await this.#read('attr', { $case: 'getattr', value }, waiter)).attr);
   }
 
   async readlink(context: RequestContext, ino: Ino): Promise<string> {
@@ -116,7 +132,7 @@ export class MetaClient {
   async setattr(
     context: RequestContext,
     ino: Ino,
-    changes: AttrChanges & { readonly nth?: 0 | 1 },
+    changes: AttrChanges & { readonly nth?: 0 | 1 } & Partial<Resizing>,
   ): Promise<Attr> {
     const atime = timeChange(changes.atime);
     const mtime = timeChange(changes.mtime);
@@ -131,8 +147,8 @@ export class MetaClient {
       atimeNow: atime.now,
       mtimeNow: mtime.now,
       killSuidgid: changes.killSuidGid,
-      cut: false,
-      cuts: 0n,
+      cut: changes.cut ?? false,
+      cuts: BigInt(changes.cuts ?? 0),
       caller: { uid: context.uid, gid: context.gid },
     };
     const reply = await this.#change('attr', { $case: 'setattr', value }, context, changes.nth);
@@ -207,17 +223,20 @@ export class MetaClient {
     return attrOf((await this.#change('link', { $case: 'link', value }, context)).attr);
   }
 
-  /** Absolute values, so a repeat is harmless and needs no request id. */
+  /**
+   * The file is at least `size` long. A repeat is harmless and needs no request id.
+   * @throws FsError ESTALE it was cut meanwhile, or its home restarted (H4 in docs/PROTOCOL.md)
+   */
   async flushAttr(
-    file: { readonly ino: Ino; readonly size: number; readonly mtime: Timespec },
+    file: { readonly ino: Ino; readonly size: number; readonly mtime: Timespec } & HomeState,
     waiter?: RequestContext,
   ): Promise<Attr> {
     const value = {
       ino: BigInt(file.ino),
       size: BigInt(file.size),
       mtime: timeToWire(file.mtime),
-      cuts: 0n,
-      rgEpoch: 0n,
+      cuts: BigInt(file.cuts),
+      rgEpoch: BigInt(file.rgEpoch),
     };
     return attrOf((await this.#read('attr', { $case: 'flushAttr', value }, waiter)).attr);
   }

@@ -1,52 +1,53 @@
 /**
- * The peer's session at the metaserver, once it is connected: garbage to delete, space to report,
- * and the cluster's state for `dfs status`.
+ * The peer's session at the metaserver, once it is connected: the map of the cluster, garbage to
+ * delete, space to report, peers to look for, and the cluster's state for `dfs status`.
  */
 
-import type { ClusterStatusReply, ServerFrame, Welcome } from '../../gen/meta.ts';
-import type { GroupView } from '../common/cluster-map.ts';
+import type { ClusterStatusReply, DialBack, ServerFrame, Welcome } from '../../gen/meta.ts';
+import type { GroupView, PeerView } from '../common/cluster-map.ts';
 import { FsError } from '../common/errno.ts';
-import { asEpoch, asGroupId, asIno, asNodeId, type Ino, type NodeId } from '../common/ids.ts';
+import { asIno, type Ino, type NodeId } from '../common/ids.ts';
 import { TaskGroup } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import type { SessionClient } from '../common/rpc/session-client.ts';
 import type { ChunkStore } from '../peer/chunk-store.ts';
+import type { Home } from '../peer/home.ts';
+import type { ClusterView } from './data/rights.ts';
+import { groupFromWire, mapFromWire, nodeIdFromBytes, nodeIdToBytes } from './map-codec.ts';
+import type { PeerProbe } from './peer-probe.ts';
 
 const REPORT_MS = 5_000;
-
-function nodeIdFromBytes(bytes: Uint8Array): NodeId {
-  return asNodeId(Buffer.from(bytes).toString('hex'));
-}
 
 /** Boot milliseconds since when the server of a session is away, or owes an answer. */
 export function silentSince({ up, sinceMs, waitingSinceMs }: SessionClient): number {
   return up ? (waitingSinceMs ?? sinceMs) : sinceMs;
 }
 
-/** The groups a Welcome names. */
-export function groupViews(welcome: Welcome): GroupView[] {
-  return welcome.groups.map((group) => ({
-    rg: asGroupId(group.rg),
-    epoch: asEpoch(group.epoch),
-    primary: group.primary.length === 0 ? undefined : nodeIdFromBytes(group.primary),
-    members: group.members.map(nodeIdFromBytes),
-  }));
+export interface PeerSessionOptions {
+  readonly nodeId: NodeId;
+  /** Where the metaserver is dialled: other peers on its host are reached there too. */
+  readonly metaserver: string;
+  readonly store: Pick<ChunkStore, 'setGroups' | 'space'>;
+  readonly home: Pick<Home, 'remove'>;
+  readonly view: ClusterView;
+  readonly probe: PeerProbe;
+  readonly log: Logger;
 }
 
 export class PeerSession {
-  readonly #store: ChunkStore;
-  readonly #log: Logger;
+  readonly #options: PeerSessionOptions;
   readonly #tasks: TaskGroup;
   #session: SessionClient | undefined;
   #isClosed = false;
   /** To delete: pushed before the session was here, or not deleted at the first try. */
   #garbage: Ino[][] = [];
+  #dialBacks: DialBack[] = [];
   #timer: NodeJS.Timeout | undefined;
+  #lastStatus: ClusterStatusReply | undefined;
 
-  constructor(options: { readonly store: ChunkStore; readonly log: Logger }) {
-    this.#store = options.store;
-    this.#log = options.log;
-    this.#tasks = new TaskGroup((error) => this.#log.warn('peer work failed', { error }));
+  constructor(options: PeerSessionOptions) {
+    this.#options = options;
+    this.#tasks = new TaskGroup((error) => options.log.warn('peer work failed', { error }));
   }
 
   attach(session: SessionClient): void {
@@ -70,10 +71,38 @@ export class PeerSession {
     return this.#session === undefined ? 0 : silentSince(this.#session);
   }
 
-  onPush(frame: ServerFrame): void {
-    if (frame.body?.$case !== 'reclaim') return;
-    this.#garbage.push(frame.body.value.inos.map(asIno));
-    this.#collect();
+  /** What the metaserver last said of the cluster; it may be away since. */
+  get lastStatus(): ClusterStatusReply | undefined {
+    return this.#lastStatus;
+  }
+
+  onWelcome(welcome: Welcome): void {
+    this.#lead(welcome.groups.map(groupFromWire));
+  }
+
+  onPush({ body }: ServerFrame): void {
+    switch (body?.$case) {
+      case 'reclaim':
+        this.#garbage.push(body.value.inos.map(asIno));
+        this.#collect();
+        return;
+      case 'map': {
+        const { metaserver, nodeId, view } = this.#options;
+        view.update(mapFromWire(body.value, metaserver));
+        this.#lead([...view.map.groups.values()].filter(({ primary }) => primary === nodeId));
+        return;
+      }
+      case 'dialBack':
+        this.#dialBacks.push(body.value);
+        this.#collect();
+        return;
+    }
+  }
+
+  /** This node stores the files of these groups, in these epochs. */
+  #lead(groups: readonly GroupView[]): void {
+    this.#options.store.setGroups(groups);
+    this.#options.view.lead(groups);
   }
 
   #turn(): void {
@@ -85,12 +114,15 @@ export class PeerSession {
     const session = this.#session;
     if (session === undefined || this.#isClosed) return;
     for (const inos of this.#garbage.splice(0)) this.#tasks.run(() => this.#remove(session, inos));
+    for (const asked of this.#dialBacks.splice(0)) {
+      this.#tasks.run(() => this.#dialBack(session, asked));
+    }
   }
 
   /** The metaserver pushes no more until it is answered, so a failure is tried again. */
   async #remove(session: SessionClient, inos: Ino[]): Promise<void> {
     try {
-      await this.#store.remove(inos);
+      await this.#options.home.remove(inos);
     } catch (error) {
       this.#garbage.push(inos);
       throw error;
@@ -99,24 +131,40 @@ export class PeerSession {
     await session.request({ $case: 'reclaimDone', value });
   }
 
+  /** Whether a peer that joins can be reached from here (K3 in docs/PROTOCOL.md). */
+  async #dialBack(session: SessionClient, { id, nodeId, address }: DialBack): Promise<void> {
+    const { metaserver, probe } = this.#options;
+    const message = await probe.dial(nodeIdFromBytes(nodeId), address, metaserver);
+    const value = { id, reached: message === undefined, message: message ?? '' };
+    await session.request({ $case: 'dialBackDone', value });
+  }
+
   /** @throws FsError while the metaserver is away */
   async clusterStatus(): Promise<ClusterStatusReply> {
     if (this.#session?.up !== true) throw new FsError('ENOTCONN', 'the metaserver is away');
     const result = await this.#session.request({ $case: 'clusterStatus', value: {} });
     if (result.$case !== 'clusterStatus') throw new FsError('EPROTO', 'not a cluster status');
+    this.#lastStatus = result.value;
     return result.value;
   }
 
   async #report(): Promise<void> {
+    const { probe, store } = this.#options;
+    const unreachable = await probe.look(this.#others());
     if (this.#session?.up !== true || this.#isClosed) return;
-    const space = this.#store.space();
+    const space = store.space();
     const value = {
       bytesTotal: BigInt(Math.floor(space.bytesTotal)),
       bytesFree: BigInt(Math.floor(space.bytesFree)),
       bytesOwned: BigInt(Math.floor(space.bytesOwned)),
       bytesCached: BigInt(Math.floor(space.bytesCached)),
-      unreachable: [],
+      unreachable: unreachable.map(nodeIdToBytes),
     };
     await this.#session.request({ $case: 'peerReport', value });
+  }
+
+  #others(): PeerView[] {
+    const { nodeId, view } = this.#options;
+    return [...view.map.peers.values()].filter((peer) => peer.nodeId !== nodeId);
   }
 }

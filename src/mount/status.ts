@@ -1,17 +1,15 @@
 /** The status document of a node, gathered from what its parts know at this moment. */
 import type { ClusterStatusReply, PeerStatus } from '../../gen/meta.ts';
+import { formatAddress } from '../common/address.ts';
+import type { Clock } from '../common/clock.ts';
 import { FsError } from '../common/errno.ts';
-import { type NodeId, safeInteger } from '../common/ids.ts';
+import { safeInteger } from '../common/ids.ts';
 import { within } from '../common/lifecycle.ts';
-import type { Peer } from '../peer/node.ts';
+import type { Member, NodeState } from './member.ts';
 import type { Mounted } from './mounted.ts';
-import { type PeerSession, silentSince } from './peer-session.ts';
+import type { PeerSession } from './peer-session.ts';
+import { localProblems, type Problem } from './problems.ts';
 
-export interface Problem {
-  readonly code: string;
-  readonly message: string;
-  readonly action: string;
-}
 
 /** Field names are stable: programs read them. */
 export interface NodeStatus {
@@ -79,18 +77,11 @@ export interface NodeStatus {
 }
 
 export interface StatusSources {
-  readonly state: {
-    readonly dir: string;
-    readonly clusterId: string;
-    readonly clusterName: string;
-    readonly nodeId: NodeId;
-    readonly nodeName: string;
-  };
-  readonly peer: Peer;
-  readonly peerSession: PeerSession;
+  readonly state: NodeState;
+  readonly member: Member;
   readonly mounted: Mounted | undefined;
   readonly metaserver: string;
-  readonly bootMs: number;
+  readonly clock: Clock;
 }
 
 const CLUSTER_STATUS_MS = 2_000;
@@ -106,6 +97,11 @@ async function clusterStatus(session: PeerSession): Promise<ClusterStatusReply |
 
 const hex = (id: Uint8Array): string => Buffer.from(id).toString('hex');
 
+function peerState({ clientReason, stores, up }: PeerStatus): 'up' | 'down' | 'joining' {
+  if (!up) return 'down';
+  return stores || clientReason !== '' ? 'up' : 'joining';
+}
+
 function peerEntry(
   peer: PeerStatus,
   names: ReadonlyMap<string, string>,
@@ -114,7 +110,7 @@ function peerEntry(
     id: hex(peer.nodeId),
     name: peer.name,
     address: peer.address,
-    state: peer.up ? 'up' : 'down',
+    state: peerState(peer),
     stores: peer.stores,
     unreachableFrom: peer.unreachableFrom.map((id) => names.get(hex(id)) ?? hex(id)),
     clientReason: peer.clientReason,
@@ -140,40 +136,24 @@ function mountEntry(mounted: Mounted): NodeStatus['mounts'][number] {
   };
 }
 
-function localProblems(sources: StatusSources, reachable: boolean): Problem[] {
-  const problems: Problem[] = [...sources.peer.status().problems];
-  if (!reachable) {
-    const { bootMs, mounted, peerSession } = sources;
-    const session = mounted?.session;
-    const sinceMs = session?.up === false ? silentSince(session) : peerSession.silentSinceMs;
-    const seconds = Math.max(0, Math.round((bootMs - sinceMs) / 1000));
-    problems.push({
-      code: 'metaserver-down',
-      message: `the metaserver does not answer (for ${seconds} s)`,
-      action: 'run the same `dfs mount` again: it starts what does not run',
-    });
-  }
-  const slowest = sources.mounted?.driver.connection.stuck(10_000)[0];
-  if (slowest !== undefined) {
-    const seconds = Math.round(slowest.ms / 1000);
-    problems.push({
-      code: 'request-stuck',
-      message: `${slowest.op} has been waiting for the ${slowest.for} for ${seconds} s`,
-      action:
-        slowest.for === 'metaserver'
-          ? 'it fails with EIO at its bound; see the problems above for the cause'
-          : 'see log/node.log, and whether the disk that holds the state folder answers',
-    });
-  }
-  return problems;
+function cacheEntry({ data, service }: Member): NodeStatus['cache'] {
+  return {
+    ...data.cache.status(),
+    ...data.counts,
+    bytesFetched: data.client.bytesFetched,
+    bytesServedToPeers: service.bytesServed,
+  };
 }
 
+/** What the metaserver says now, or said before it went away. */
 export async function buildStatus(sources: StatusSources): Promise<NodeStatus> {
-  const { mounted, peerSession, state } = sources;
-  const cluster = await clusterStatus(peerSession);
-  const reachable = cluster !== undefined && (mounted === undefined || mounted.session.up);
+  const { member, mounted, state } = sources;
+  const now = await clusterStatus(member.session);
+  const cluster = now ?? member.session.lastStatus;
+  const reachable = now !== undefined && (mounted === undefined || mounted.session.up);
   const names = new Map(cluster?.peers.map((peer) => [hex(peer.nodeId), peer.name]));
   const counts = mounted?.driver.connection.counts ?? new Map<string, number>();
+  const { address } = member;
   return {
     cluster: { id: state.clusterId, name: state.clusterName },
     metaserver: { address: sources.metaserver, state: reachable ? 'up' : 'down' },
@@ -186,20 +166,13 @@ export async function buildStatus(sources: StatusSources): Promise<NodeStatus> {
     },
     mounts: mounted === undefined ? [] : [mountEntry(mounted)],
     peers: cluster?.peers.map((peer) => peerEntry(peer, names)) ?? [],
-    cache: {
-      bytes: 0,
-      limitBytes: 0,
-      hits: 0,
-      misses: 0,
-      bytesFetched: 0,
-      bytesServedToPeers: 0,
-    },
-    listen: { peer: null },
+    cache: cacheEntry(member),
+    listen: { peer: address === undefined ? null : formatAddress(address) },
     fuse: { requests: Object.fromEntries(counts) },
     leases: {},
     replication: { degraded: 0, missing: 0, etaSeconds: 0 },
     inodes: safeInteger(cluster?.inodes ?? 0n),
     reclaimPending: safeInteger(cluster?.reclaimPending ?? 0n),
-    problems: [...localProblems(sources, reachable), ...(cluster?.problems ?? [])],
+    problems: [...localProblems({ ...sources, reachable }), ...(now?.problems ?? [])],
   };
 }

@@ -71,6 +71,8 @@ export interface ChunkStore {
    * @throws FsError EIO a checksum does not match · ESTALE the group is not ours
    */
   readBlocks(rg: GroupId, ino: Ino, run: BlockRun, target: Uint8Array): BlockVersions;
+  /** @throws FsError ESTALE the group is not ours, or in another epoch */
+  check(context: DataContext): void;
   /**
    * Applies one record. ENOSPC comes from here, before anything of it is accepted. Errors are
    * thrown or reject; `record.data` stays untouched until the work is done.

@@ -8,20 +8,23 @@
  *
  * Changes of one inode are made at once while nothing must be awaited, else they queue.
  */
+import { native } from '../../native/index.ts';
 import { FILE_BYTES_MAX } from '../common/attr.ts';
 import type { GroupView } from '../common/cluster-map.ts';
 import { FsError, toFsError } from '../common/errno.ts';
-import type { Ino } from '../common/ids.ts';
+import { BLOCK_BYTES, CHUNK_BYTES, type GroupId, type Ino } from '../common/ids.ts';
 import { delay, TaskGroup } from '../common/lifecycle.ts';
 import { BackingFiles } from './backing-files.ts';
 import { BlockReader } from './block-reader.ts';
 import type {
+  BlockRun,
   BlockVersions,
   ChunkStore,
   DataContext,
   DataRecord,
   StoreSpace,
 } from './chunk-store.ts';
+import { ZERO_BLOCK_CRC } from './core/chunk-state.ts';
 import { type Touched, touchedBy } from './core/touched.ts';
 import { GroupVersions, type Version } from './core/versions.ts';
 import { Durability } from './durability.ts';
@@ -104,8 +107,17 @@ export class DiskChunkStore implements ChunkStore, AsyncDisposable {
     this.#reader.read(this.#files.get(ino), offset, target);
   }
 
-  readBlocks(): BlockVersions {
-    throw new FsError('EOPNOTSUPP', 'blocks are not served yet');
+  readBlocks(rg: GroupId, ino: Ino, run: BlockRun, target: Uint8Array): BlockVersions {
+    const { chunk, blockFirst } = run;
+    const file = this.#files.get(ino);
+    this.#reader.read(file, chunk * CHUNK_BYTES + blockFirst * BLOCK_BYTES, target);
+    const hasData = (at: number): boolean =>
+      native.crc32c(0, target, at * BLOCK_BYTES, BLOCK_BYTES) !== ZERO_BLOCK_CRC;
+    return this.#files.chunk(file, chunk).versions(run, hasData, () => this.#groups.take(rg));
+  }
+
+  check(context: DataContext): void {
+    this.#groups.check(context);
   }
 
   commit(context: DataContext, ino: Ino, record: DataRecord): void | Promise<void> {

@@ -9,7 +9,9 @@ import type { Clock } from '../common/clock.ts';
 import { FsError, toFsError } from '../common/errno.ts';
 import { DisposeStack, TaskGroup } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
+import type { ChunkCache } from './chunk-cache.ts';
 import type { ChunkStore } from './chunk-store.ts';
+import { TempCache } from './temp-cache.ts';
 import { DiskChunkStore, type StoreStatus } from './disk-store.ts';
 import { hostFileIo } from './file-io.ts';
 import { LevelIndex } from './level-index.ts';
@@ -19,6 +21,7 @@ import { DEFAULT_LIMITS } from './store-options.ts';
 export interface PeerOptions {
   /** The state folder: holds index/ and data/. */
   readonly stateDir: string;
+  readonly cacheBytes?: number;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -52,6 +55,7 @@ interface PeerParts {
 
 export class Peer implements AsyncDisposable {
   readonly store: ChunkStore;
+  readonly cache: ChunkCache = new TempCache();
   readonly #parts: PeerParts;
   readonly #stop = new AbortController();
   readonly #tasks: TaskGroup;

@@ -39,7 +39,7 @@ function typeOf(mode: number): NodeType {
 
 export function shapeOf(attr: DomainAttr): Shape {
   const ms = ({ sec, nsec }: { sec: number; nsec: number }): number => sec * 1000 + nsec / 1e6;
-  const { uid, gid, size, nlink, dirv } = attr;
+  const { uid, gid, size, nlink, dirv, dv, cuts } = attr;
   const times = { mtime: ms(attr.mtime), ctime: ms(attr.ctime) };
   return {
     type: typeOf(attr.mode),
@@ -50,6 +50,8 @@ export function shapeOf(attr: DomainAttr): Shape {
     nlink,
     ...times,
     dirv,
+    dv,
+    cuts,
   };
 }
 

@@ -236,12 +236,15 @@ export class ModelTree {
     const node = this.#node(op.node);
     if (op.size !== undefined && node.type === 'dir') fail('EISDIR');
     if (op.size !== undefined && node.type !== 'file') fail('EINVAL');
+    if (op.size !== undefined && op.size > node.size && op.cuts !== node.cuts) fail('ESTALE');
     if (op.uid !== undefined && node.type !== 'dir') {
       node.perm &= (node.perm & 0o10) === 0 ? ~0o4000 : ~0o6000;
     }
     if (op.perm !== undefined) node.perm = op.perm;
     node.uid = op.uid ?? node.uid;
     if (op.size !== undefined) {
+      if (op.size < node.size || op.cut) node.cuts += 1;
+      node.dv += 1;
       node.size = op.size;
       node.mtime = caller.nowMs;
     }
@@ -254,11 +257,11 @@ export class ModelTree {
     const node = this.#node(op.node);
     if (node.type === 'dir') fail('EISDIR');
     if (node.type !== 'file') fail('EINVAL');
-    if (node.size !== op.size || node.mtime !== op.mtime) {
-      node.size = op.size;
-      node.mtime = op.mtime;
-      node.ctime = caller.nowMs;
-    }
+    if (op.cuts !== node.cuts || op.stale) fail('ESTALE');
+    if (op.size > node.size || op.mtime > node.mtime) node.mtime = op.mtime;
+    node.size = Math.max(node.size, op.size);
+    node.ctime = caller.nowMs;
+    node.dv += 1;
     return { error: undefined, node: this.named(op.node ?? 0) };
   }
 
@@ -324,6 +327,8 @@ function newNode(
     mtime: made.nowMs,
     ctime: made.nowMs,
     dirv: type === 'dir' ? 1 : 0,
+    dv: 0,
+    cuts: 0,
     target: '',
     parent,
     children: new Map(),

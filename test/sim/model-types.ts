@@ -13,6 +13,8 @@ export interface ModelNode {
   mtime: number;
   ctime: number;
   dirv: number;
+  dv: number;
+  cuts: number;
   target: string;
   parent: NodeId;
   readonly children: Map<string, NodeId>;
@@ -94,8 +96,19 @@ export type ModelOp =
       readonly uid: number | undefined;
       readonly size: number | undefined;
       readonly mtime: number | undefined;
+      readonly cut: boolean;
+      /** What the caller knows of. */
+      readonly cuts: number;
     }
-  | { readonly kind: 'flush'; readonly node: Ref; readonly size: number; readonly mtime: number }
+  | {
+      readonly kind: 'flush';
+      readonly node: Ref;
+      readonly size: number;
+      readonly mtime: number;
+      readonly cuts: number;
+      /** The bytes went to the life of the home before this one. */
+      readonly stale: boolean;
+    }
   | { readonly kind: 'close'; readonly nodes: readonly Ref[] }
   | { readonly kind: 'reclaimed'; readonly nodes: readonly Ref[] };
 

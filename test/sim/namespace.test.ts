@@ -17,6 +17,13 @@ const KINDS = ['lookup', 'getattr', 'readlink', 'readdir', 'statfs', 'make', 're
 const MORE_KINDS = ['link', 'setattr', 'flush', 'close', 'reclaimed'];
 const ERRORS = ['ENOENT', 'EEXIST', 'ENOTDIR', 'EISDIR', 'ENOTEMPTY', 'EINVAL', 'EPERM'];
 const MORE_ERRORS = ['ENAMETOOLONG', 'ENOSPC', 'ESTALE'];
+const RULES = [
+  'refused: another epoch',
+  'refused: cut since',
+  'refused: growth after a cut',
+  'cut',
+  'resized',
+];
 const FAULTS = [
   'repeated',
   'reordered',
@@ -62,6 +69,7 @@ describe('the namespace under faults', () => {
       ...[...KINDS, ...MORE_KINDS].map((kind) => `done ${kind}`),
       ...[...ERRORS, ...MORE_ERRORS].map((error) => `error ${error}`),
       ...FAULTS.map((fault) => `fault ${fault}`),
+      ...RULES,
     ];
     assert.deepEqual(tally.missing(expected), [], 'these never happened');
   });

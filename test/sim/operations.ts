@@ -54,15 +54,23 @@ export class Generator {
       case 11:
         return this.#setattr(tree);
       case 12:
-        return {
-          kind: 'flush',
-          node: this.#node(tree, 'file'),
-          size: random.below(5) * 1000,
-          mtime: 1_600_000_000_000 + random.below(3),
-        };
+        return this.#flush(tree);
       default:
         return this.#rare(tree);
     }
+  }
+
+  #flush(tree: ModelTree): ModelOp {
+    const random = this.#random;
+    const node = this.#node(tree, 'file');
+    return {
+      kind: 'flush',
+      node,
+      size: random.below(5) * 1000,
+      mtime: 1_600_000_000_000 + random.below(3),
+      cuts: this.#cuts(tree, node),
+      stale: random.chance(0.1),
+    };
   }
 
   #rare(tree: ModelTree): ModelOp {
@@ -110,14 +118,23 @@ export class Generator {
   #setattr(tree: ModelTree): ModelOp {
     const random = this.#random;
     const maybe = (value: number): number | undefined => (random.chance(0.4) ? value : undefined);
+    const node = this.#node(tree, 'file');
     return {
       kind: 'setattr',
-      node: this.#node(tree, 'file'),
+      node,
+      cut: random.chance(0.2),
+      cuts: this.#cuts(tree, node),
       perm: maybe(random.pick([0o600, 0o6755])),
       uid: maybe(random.below(3)),
       size: maybe(random.below(3) * 100),
       mtime: maybe(1_500_000_000_000 + random.below(1000)),
     };
+  }
+
+  /** How often the caller believes a file was cut: mostly the truth. */
+  #cuts(tree: ModelTree, node: Ref): number {
+    const cuts = node === undefined ? 0 : (tree.nodes.get(node)?.cuts ?? 0);
+    return this.#random.chance(0.9) ? cuts : Math.max(0, cuts + this.#random.pick([-1, 1]));
   }
 
   /** What the caller believes of a target: mostly the truth. */
@@ -172,7 +189,7 @@ function timeOf(ms: number): { sec: bigint; nsec: number } {
   return { sec: BigInt(Math.floor(ms / 1000)), nsec: (ms % 1000) * 1_000_000 };
 }
 
-export function toWire(op: ModelOp, binding: Binding): Op {
+export function toWire(op: ModelOp, binding: Binding, rgEpoch: bigint): Op {
   const ino = (ref: Ref): bigint => binding.ino(ref);
   switch (op.kind) {
     case 'lookup':
@@ -229,8 +246,8 @@ export function toWire(op: ModelOp, binding: Binding): Op {
           atimeNow: false,
           mtimeNow: false,
           killSuidgid: false,
-          cut: false,
-          cuts: 0n,
+          cut: op.cut,
+          cuts: BigInt(op.cuts),
           caller: undefined,
         },
       };
@@ -239,8 +256,8 @@ export function toWire(op: ModelOp, binding: Binding): Op {
         ino: ino(op.node),
         size: BigInt(op.size),
         mtime: timeOf(op.mtime),
-        cuts: 0n,
-        rgEpoch: 0n,
+        cuts: BigInt(op.cuts),
+        rgEpoch: op.stale ? rgEpoch - 1n : rgEpoch,
       };
       return { $case: 'flushAttr', value };
     }

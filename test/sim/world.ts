@@ -100,7 +100,14 @@ export class World {
     assert.ok(client);
     if (client.outstanding.size >= IN_FLIGHT_MAX) return;
     const op = client === this.#peer ? this.#reclaimed() : this.#generator.next(this.#tree);
-    this.#network.push(client.send(op, toWire(op, this.#binding), this.#random.chance(0.5)));
+    this.#network.push(client.send(op, toWire(op, this.#binding, this.#rgEpoch), this.#random.chance(0.5)));
+  }
+
+  /** Of the group of all files, which the peer of the simulation leads all its life. */
+  get #rgEpoch(): bigint {
+    const { session } = this.#peer;
+    assert.ok(session && this.#engine);
+    return this.#engine.groupsOf(session)[0]?.epoch ?? 0n;
   }
 
   #reclaimed(): ModelOp {
@@ -135,7 +142,19 @@ export class World {
     const caller = { sid: client.sid, nowMs: this.#nowMs(), mayGrow: this.#mayGrow };
     const expected = this.#tree.execute(op, caller, key, this.#nextNode++);
     this.#options.tally.operation(op.kind, expected.error);
+    this.#tallyRule(op, expected);
     this.#ask(client.session, sent.request, (reply) => this.#answered(sent, expected, reply));
+  }
+
+  /** Which rule of cutting and growing decided. */
+  #tallyRule(op: ModelOp, { error }: Outcome): void {
+    if (op.kind === 'flush' && error === 'ESTALE') {
+      this.#options.tally.count(op.stale ? 'refused: another epoch' : 'refused: cut since');
+    } else if (op.kind === 'setattr' && error === 'ESTALE') {
+      this.#options.tally.count('refused: growth after a cut');
+    } else if (op.kind === 'setattr' && error === undefined && op.size !== undefined) {
+      this.#options.tally.count(op.cut ? 'cut' : 'resized');
+    }
   }
 
   #answered(sent: Sent, expected: Outcome, reply: Reply): void {
@@ -269,6 +288,9 @@ export class World {
       assert.equal(known && !resumed, false, 'a session was not resumed');
       client.welcome(session);
     }
+    // Files of the mounts, whose nodes store nothing, go to a peer that is here.
+    assert.ok(this.#peer.session);
+    engine.attach(this.#peer.session, () => undefined);
   }
 
   #onCommit(writes: Writes): void {

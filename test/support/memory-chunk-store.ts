@@ -1,8 +1,12 @@
 import { FILE_BYTES_MAX } from '../../src/common/attr.ts';
 import type { GroupView } from '../../src/common/cluster-map.ts';
 import { FsError } from '../../src/common/errno.ts';
-import { BLOCK_BYTES, type Epoch, type GroupId, type Ino } from '../../src/common/ids.ts';
+import {
+  BLOCK_BYTES,
+  BLOCKS_PER_CHUNK,
+  type Epoch, type GroupId, type Ino } from '../../src/common/ids.ts';
 import type {
+  BlockRun,
   BlockVersions,
   ChunkStore,
   DataContext,
@@ -14,6 +18,8 @@ const SECTOR_BYTES = 512;
 
 interface MemoryFile {
   readonly pages: Map<number, Uint8Array>;
+  /** Versions of pages. */
+  readonly seqs: Map<number, number>;
   bytes: number;
 }
 
@@ -23,6 +29,7 @@ export class MemoryChunkStore implements ChunkStore {
   readonly #capacityBytes: number;
   #groups = new Map<GroupId, Epoch>();
   #pageCount = 0;
+  #lastSeq = 0;
 
   constructor(options: { readonly capacityBytes?: number } = {}) {
     this.#capacityBytes = options.capacityBytes ?? 2 ** 40;
@@ -37,14 +44,24 @@ export class MemoryChunkStore implements ChunkStore {
     }
   }
 
-  readBlocks(): BlockVersions {
-    throw new FsError('EOPNOTSUPP', 'blocks are not served yet');
+  readBlocks(rg: GroupId, ino: Ino, run: BlockRun, target: Uint8Array): BlockVersions {
+    const epoch = this.#groups.get(rg);
+    if (epoch === undefined) throw new FsError('ESTALE', `replica group ${rg}`);
+    const first = run.chunk * BLOCKS_PER_CHUNK + run.blockFirst;
+    this.read(ino, first * BLOCK_BYTES, target);
+    const file = this.#files.get(ino);
+    const count = run.blockEnd - run.blockFirst;
+    const seqs = Float64Array.from({ length: count }, (_, at) => file?.seqs.get(first + at) ?? 0);
+    return { epochs: Uint32Array.from(seqs, (seq) => (seq === 0 ? 0 : epoch)), seqs };
+  }
+
+  check(context: DataContext): void {
+    if (this.#groups.get(context.rg) === context.rgEpoch) return;
+    throw new FsError('ESTALE', `replica group ${context.rg} epoch ${context.rgEpoch}`);
   }
 
   commit(context: DataContext, ino: Ino, record: DataRecord): void {
-    if (this.#groups.get(context.rg) !== context.rgEpoch) {
-      throw new FsError('ESTALE', `replica group ${context.rg} epoch ${context.rgEpoch}`);
-    }
+    this.check(context);
     switch (record.kind) {
       case 'write':
         this.#write(ino, record.offset, record.data);
@@ -92,10 +109,15 @@ export class MemoryChunkStore implements ChunkStore {
     this.#groups = new Map(groups.map((group) => [group.rg, group.epoch]));
   }
 
+  #takeSeq(): number {
+    this.#lastSeq += 1;
+    return this.#lastSeq;
+  }
+
   #file(ino: Ino): MemoryFile {
     let file = this.#files.get(ino);
     if (file === undefined) {
-      file = { pages: new Map(), bytes: 0 };
+      file = { pages: new Map(), seqs: new Map(), bytes: 0 };
       this.#files.set(ino, file);
     }
     return file;
@@ -117,6 +139,7 @@ export class MemoryChunkStore implements ChunkStore {
         file.pages.set(page, target);
       }
       target.set(data.subarray(from, from + length), at);
+      file.seqs.set(page, this.#takeSeq());
     }
     this.#pageCount += missing;
     file.bytes = Math.max(file.bytes, offset + data.length);
@@ -137,8 +160,10 @@ export class MemoryChunkStore implements ChunkStore {
       const to = Math.min(end, base + BLOCK_BYTES);
       if (from >= to) continue;
       bytes.fill(0, from - base, to - base);
+      file.seqs.set(page, this.#takeSeq());
       if (to - from < BLOCK_BYTES) continue;
       file.pages.delete(page);
+      file.seqs.delete(page);
       this.#pageCount -= 1;
     }
   }

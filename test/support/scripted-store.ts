@@ -1,6 +1,7 @@
 import type { GroupView } from '../../src/common/cluster-map.ts';
-import type { Ino } from '../../src/common/ids.ts';
+import type { GroupId, Ino } from '../../src/common/ids.ts';
 import type {
+  BlockRun,
   BlockVersions,
   ChunkStore,
   DataContext,
@@ -22,8 +23,12 @@ export class ScriptedStore implements ChunkStore {
     this.#inner.read(ino, offset, target);
   }
 
-  readBlocks(): BlockVersions {
-    return this.#inner.readBlocks();
+  readBlocks(rg: GroupId, ino: Ino, run: BlockRun, target: Uint8Array): BlockVersions {
+    return this.#inner.readBlocks(rg, ino, run, target);
+  }
+
+  check(context: DataContext): void {
+    this.#inner.check(context);
   }
 
   commit(context: DataContext, ino: Ino, record: DataRecord): void | Promise<void> {

@@ -2,7 +2,9 @@
  * A vfs on the real metaserver engine, all in memory: the session is a stand-in that hands requests
  * to the engine, and lets a test hold them, fail them, or lose their replies.
  */
+import assert from 'node:assert/strict';
 import { Reply } from '../../gen/meta.ts';
+import type { Attr } from '../../src/common/attr.ts';
 import { ManualClock } from '../../src/common/clock.ts';
 import { errnoName, FsError } from '../../src/common/errno.ts';
 import {
@@ -11,13 +13,13 @@ import {
   asGroupId,
   asIno,
   asNodeId,
-  asSessionId,
   type Fh,
   type Ino,
   ROOT_INO,
 } from '../../src/common/ids.ts';
-import { delay } from '../../src/common/lifecycle.ts';
+import { delay, TaskGroup } from '../../src/common/lifecycle.ts';
 import { silentLogger } from '../../src/common/log.ts';
+import { attrFromWire } from '../../src/common/rpc/codec.ts';
 import type {
   Operation,
   OperationResult,
@@ -29,9 +31,14 @@ import { MetaEngine } from '../../src/metaserver/engine.ts';
 import { MemoryKv } from '../../src/metaserver/kv.ts';
 import type { Session } from '../../src/metaserver/session.ts';
 import type { FileSystem, RequestContext } from '../../src/mount/driver/driver.ts';
+import { FileData } from '../../src/mount/data/file-data.ts';
+import { LocalData } from '../../src/mount/data/local-data.ts';
+import { ClusterView, Rights } from '../../src/mount/data/rights.ts';
 import { MetaClient } from '../../src/mount/meta-client.ts';
+import { refresh } from '../../src/mount/vfs/refresh.ts';
 import { Vfs } from '../../src/mount/vfs/vfs.ts';
-import type { ChunkStore } from '../../src/peer/chunk-store.ts';
+import type { ChunkStore, StoreSpace } from '../../src/peer/chunk-store.ts';
+import { Home } from '../../src/peer/home.ts';
 import { MemoryChunkStore } from './memory-chunk-store.ts';
 
 const CLUSTER = asClusterId('cc'.repeat(16));
@@ -46,6 +53,7 @@ export class VfsWorld {
   readonly clock = new ManualClock();
   readonly vfs: Vfs;
   readonly meta: MetaClient;
+  readonly home: Home;
   readonly fs: FileSystem;
   /** Operations in the order they reached the engine. */
   readonly log: string[] = [];
@@ -72,25 +80,34 @@ export class VfsWorld {
     const rgEpoch = asEpoch(parts.engine.groupsOf(peer)[0]?.epoch ?? 0n);
     store.setGroups([{ rg: GROUP, epoch: rgEpoch, primary: NODE, members: [NODE] }]);
     this.meta = new MetaClient({
+      up: true,
       request: (op, id, _waiter, learn) => this.#request(op, id, learn),
     });
+    const view = new ClusterView();
+    view.lead([{ rg: GROUP, epoch: rgEpoch, primary: NODE, members: [NODE] }]);
+    const rights = new Rights({ view, session: () => ({ sid: 1, sepoch: 1 }) });
+    this.home = new Home({ store, log: silentLogger, fetchAttr: (ino) => this.#attr(ino) });
+    const local = new LocalData({
+      store,
+      rights,
+      home: this.home,
+      refresh: (inode, waiter) => refresh(this.meta, inode, waiter),
+    });
+    const tasks = new TaskGroup((error) => assert.ifError(error));
+    const space = (): StoreSpace => store.space();
+    const data = new FileData({ view, tasks, local, remote: local, space });
     this.vfs = new Vfs({
       meta: this.meta,
-      store,
+      data,
       clock: this.clock,
       log: silentLogger,
       showAs: { uid: undefined, gid: undefined },
-      dataContext: (rg) => ({
-        sid: asSessionId(1),
-        sepoch: asEpoch(1),
-        lseq: 0,
-        rg,
-        rgEpoch,
-      }),
     });
+    this.home.onCut = (ino, size) => this.vfs.cutElsewhere(ino, size);
+    this.home.onRemoved = (ino) => this.vfs.removedElsewhere(ino);
     this.fs = this.vfs.fs;
     parts.engine.attach(peer, (inos) => {
-      this.#reclaim(store, peer, inos.map(asIno)).catch(() => undefined);
+      this.#reclaim(peer, inos.map(asIno)).catch(() => undefined);
     });
   }
 
@@ -229,8 +246,14 @@ export class VfsWorld {
     });
   }
 
-  async #reclaim(store: ChunkStore, peer: Session, inos: Ino[]): Promise<void> {
-    await store.remove(inos);
+  async #attr(ino: Ino): Promise<Attr> {
+    const result = await this.#execute({ $case: 'getattr', value: { ino: BigInt(ino) } });
+    assert(result.$case === 'attr' && result.value.attr !== undefined);
+    return attrFromWire(result.value.attr);
+  }
+
+  async #reclaim(peer: Session, inos: Ino[]): Promise<void> {
+    await this.home.remove(inos);
     const value = { inos: inos.map((ino) => BigInt(ino)) };
     await this.#execute({ $case: 'reclaimDone', value }, undefined, peer);
   }

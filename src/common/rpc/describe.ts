@@ -37,7 +37,8 @@ function refusal(error: ServiceError, address: string, timeoutMs: number): FsErr
 
 function decode(reply: DescribeReply, address: string, rttMs: number): MetaserverDescription {
   const clusterId = Buffer.from(reply.clusterId).toString('hex');
-  if (!isHexId(clusterId) || reply.wireVersion === undefined) {
+  const isTime = Number.isSafeInteger(Number(reply.wallMs));
+  if (!isHexId(clusterId) || reply.wireVersion === undefined || !isTime) {
     throw new FsError('EPROTO', `what answers at ${address} is not a dfs metaserver`);
   }
   return {

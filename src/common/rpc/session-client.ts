@@ -3,10 +3,8 @@
  * restarts of the server. A request that got no reply is sent again under the same id after the
  * stream is back, so it executes once; it fails with EIO when the server stays away for `waitMs`.
  */
-import type { ClientDuplexStream } from '@grpc/grpc-js';
 import type {
   ClientFrame,
-  MetaServiceClient,
   Refusal,
   Reply,
   Request,
@@ -17,7 +15,8 @@ import type {
 import { errnoName, FsError } from '../errno.ts';
 import { safeInteger } from '../ids.ts';
 import { type Deferred, deferred } from '../lifecycle.ts';
-import { dialMetaserver } from './channel.ts';
+import { CONNECT_MS_MAX } from './channel.ts';
+import { Line } from './line.ts';
 import type { SessionOptions, Waiter } from './session-options.ts';
 import { WIRE_VERSION } from './wire-version.ts';
 
@@ -39,16 +38,20 @@ const SESSION_ENDED = 'session-ended';
 const RETRY_MS_MIN = 20;
 const RETRY_MS_MAX = 1_000;
 const SWEEP_MS = 500;
+/** Over rule L1: a Welcome may wait 15 s for another mount. */
+const WELCOME_MS_MAX = 20_000;
 
 export class SessionClient implements AsyncDisposable {
   readonly #options: SessionOptions;
-  readonly #client: MetaServiceClient;
   readonly #pending = new Map<bigint, Pending>();
   readonly #first = deferred<Welcome>();
   readonly #sweeper: NodeJS.Timeout;
-  #stream: ClientDuplexStream<ClientFrame, ServerFrame> | undefined;
+  #line: Line<ClientFrame, ServerFrame> | undefined;
+  /** Boot milliseconds when the line was dialled. */
+  #dialledMs = 0;
   #welcome: Welcome | undefined;
   #up = false;
+  #alone = false;
   #sinceMs: number;
   #nextId = 1n;
   #retryMs = RETRY_MS_MIN;
@@ -58,7 +61,6 @@ export class SessionClient implements AsyncDisposable {
 
   private constructor(options: SessionOptions) {
     this.#options = options;
-    this.#client = dialMetaserver(options.address);
     this.#sinceMs = options.bootMs();
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
   }
@@ -91,6 +93,14 @@ export class SessionClient implements AsyncDisposable {
 
   get sepoch(): number {
     return safeInteger(this.#welcome?.sepoch ?? 0n);
+  }
+
+  /**
+   * Rule L1: no other mount is there, so this one may answer from what it has seen. It ends with
+   * Share, with the stream, and with silence(); the next Welcome may bring it back.
+   */
+  get alone(): boolean {
+    return this.#alone;
   }
 
   get pendingCount(): number {
@@ -135,9 +145,20 @@ export class SessionClient implements AsyncDisposable {
     return pending.answer.promise;
   }
 
+  /** The owner has heard too little of the server to go on as the only mount. */
+  silence(): void {
+    this.#alone = false;
+  }
+
+  /** Takes the stream for lost, and comes back on a new connection. Nothing when it is lost. */
+  restart(reason: string): void {
+    if (this.#line === undefined) return;
+    this.#line.hangUp();
+    this.#onDown(reason);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end(new FsError('EIO', 'the session is closed'));
-    this.#client.close();
   }
 
   /** For good: nothing is pending afterwards, and nothing comes back. */
@@ -147,19 +168,20 @@ export class SessionClient implements AsyncDisposable {
     clearInterval(this.#sweeper);
     clearTimeout(this.#retry);
     this.#failAll(reason);
-    this.#stream?.end();
-    this.#stream?.cancel();
-    this.#stream = undefined;
+    this.#line?.hangUp();
+    this.#line = undefined;
   }
 
   #connect(): void {
-    const stream = this.#client.session();
-    this.#stream = stream;
-    stream.on('data', (frame: ServerFrame) => this.#onFrame(stream, frame));
-    stream.on('error', (error) => this.#onDown(stream, error.message));
-    stream.on('end', () => this.#onDown(stream, 'the metaserver ended the stream'));
-    const { clusterId, nodeId, nodeName, kind, instance } = this.#options;
-    stream.write({
+    const { address, clusterId, nodeId, nodeName, kind, instance, hello } = this.#options;
+    this.#dialledMs = this.#options.bootMs();
+    this.#line = new Line<ClientFrame, ServerFrame>({
+      address,
+      open: (client) => client.session(),
+      onFrame: (frame) => this.#onFrame(frame),
+      onDown: (reason) => this.#onDown(reason),
+    });
+    this.#line.write({
       body: {
         $case: 'hello',
         value: {
@@ -172,13 +194,13 @@ export class SessionClient implements AsyncDisposable {
           nodeName,
           advertise: '',
           peerPort: 0,
+          ...hello?.(),
         },
       },
     });
   }
 
-  #onFrame(stream: unknown, frame: ServerFrame): void {
-    if (stream !== this.#stream || this.#closed !== undefined) return;
+  #onFrame(frame: ServerFrame): void {
     const { body } = frame;
     switch (body?.$case) {
       case 'reply':
@@ -188,11 +210,14 @@ export class SessionClient implements AsyncDisposable {
         this.#onWelcome(body.value);
         return;
       case 'refusal':
-        this.#onRefusal(stream, body.value);
+        this.#onRefusal(body.value);
+        return;
+      case 'share':
+        this.#onShare();
+        this.#options.onPush(frame);
         return;
       case 'reclaim':
       case 'map':
-      case 'share':
       case 'dialBack':
         this.#options.onPush(frame);
         return;
@@ -208,15 +233,25 @@ export class SessionClient implements AsyncDisposable {
       this.#options.log.error('the metaserver gave up this session', { sid: before.sid });
       this.#failAll(new FsError('EIO', 'the metaserver gave up this session'));
     }
+    this.#alone = welcome.alone;
     this.#options.onWelcome(welcome);
     this.#setUp(true);
     this.#first.resolve(welcome);
     for (const pending of this.#pending.values()) this.#send(pending.request);
   }
 
-  #onRefusal(stream: unknown, { code, message }: Refusal): void {
+  /** Rule L1: the metaserver lets nobody else in before this is answered. */
+  #onShare(): void {
+    this.#alone = false;
+    this.#options.onShare?.();
+    this.request({ $case: 'shared', value: {} }).catch((error) => {
+      this.#options.log.warn('could not tell that this mount shares', { error });
+    });
+  }
+
+  #onRefusal({ code, message }: Refusal): void {
     if (code === UNAVAILABLE) {
-      this.#onDown(stream, message);
+      this.restart(message);
       return;
     }
     const sentence = `the metaserver refuses this node: ${message} (${code})`;
@@ -237,9 +272,8 @@ export class SessionClient implements AsyncDisposable {
     else pending.answer.resolve(answer);
   }
 
-  #onDown(stream: unknown, reason: string): void {
-    if (stream !== this.#stream || this.#closed !== undefined) return;
-    this.#stream = undefined;
+  #onDown(reason: string): void {
+    this.#line = undefined;
     if (this.#up) {
       this.#options.log.warn('lost the metaserver', { reason });
       // One that ends us as soon as it has welcomed us is not asked every 20 ms.
@@ -253,13 +287,14 @@ export class SessionClient implements AsyncDisposable {
   }
 
   #setUp(up: boolean): void {
+    if (!up) this.#alone = false;
     if (this.#up === up) return;
     this.#up = up;
     this.#sinceMs = this.#options.bootMs();
   }
 
   #send(request: Request): void {
-    this.#stream?.write({ body: { $case: 'request', value: request } });
+    this.#line?.write({ body: { $case: 'request', value: request } });
   }
 
   #interrupt(id: bigint): void {
@@ -285,6 +320,15 @@ export class SessionClient implements AsyncDisposable {
     if (this.#welcome === undefined && this.#sinceMs <= oldest) {
       this.#first.reject(new FsError('EIO', `no metaserver answered for ${seconds} s`));
     }
+    this.#watchLine();
+  }
+
+  /** A firewall that drops what is sent to it lets a try neither succeed nor fail. */
+  #watchLine(): void {
+    if (this.#up || this.#line === undefined) return;
+    const waitedMs = this.#options.bootMs() - this.#dialledMs;
+    if (waitedMs >= CONNECT_MS_MAX && !this.#line.isConnected) this.restart('no connection');
+    else if (waitedMs >= WELCOME_MS_MAX) this.restart('no welcome');
   }
 
   #failAll(error: FsError): void {

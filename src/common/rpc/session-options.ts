@@ -3,6 +3,14 @@ import type { ServerFrame, SessionKind, Welcome } from '../../../gen/meta.ts';
 import type { ClusterId, NodeId } from '../ids.ts';
 import type { Logger } from '../log.ts';
 
+/** What a peer says of its chunk service. */
+export interface PeerHello {
+  /** The host others should dial; empty: the one this connection comes from. */
+  readonly advertise: string;
+  /** 0: it serves no chunks. */
+  readonly peerPort: number;
+}
+
 export interface SessionOptions {
   /** `unix:PATH` or HOST:PORT. */
   readonly address: string;
@@ -16,15 +24,19 @@ export interface SessionOptions {
   readonly waitMs: number;
   readonly bootMs: () => number;
   readonly log: Logger;
+  /** Asked at each connection, since it may change. */
+  readonly hello?: () => PeerHello;
   /** After each (re)connection, before waiting requests are sent again. */
   onWelcome(welcome: Welcome): void;
   /** Frames the server sends unasked. */
   onPush(frame: ServerFrame): void;
+  /** Another mount comes: forget what was seen, now. The session answers when this returns. */
+  onShare?(): void;
 }
 
 /** Who waits for a request: its interrupts, and what it shows it waits for. */
 export interface Waiter {
   interrupt: (() => void) | undefined;
   interrupted: boolean;
-  waitsFor: 'metaserver' | 'disk' | undefined;
+  waitsFor: 'metaserver' | 'disk' | `peer ${string}` | undefined;
 }

@@ -6,27 +6,52 @@ import {
   type Timespec,
 } from '../../common/attr.ts';
 import { FsError } from '../../common/errno.ts';
-import type { Ino } from '../../common/ids.ts';
+import type { Epoch, Ino } from '../../common/ids.ts';
 import { requireInode } from './inodes.ts';
 import { attrOf, type Inode } from './records.ts';
 import type { Txn } from './txn.ts';
 
+/** Bytes were written at the home, in the state named: rules H4 and H5 of docs/PROTOCOL.md. */
 export interface FlushAttrRequest {
   readonly ino: Ino;
+  /** The file is at least this long. */
   readonly size: number;
   /** Absent: stays. */
   readonly mtime: Timespec | undefined;
+  /** The cuts the home had made. */
+  readonly cuts: number;
+  readonly rgEpoch: Epoch;
 }
 
-/** Absolute values of the writer: what is already stored changes nothing, so a repeat is harmless. */
+/** @throws FsError ESTALE cut since, or the home is another life: all of it must be sent again */
 export function flushAttr(txn: Txn, request: FlushAttrRequest, now: Timespec): Attr {
-  const { ino, size } = request;
+  const { ino } = request;
   const inode = requireInode(txn, ino);
   if (isDirectory(inode.mode)) throw new FsError('EISDIR', `inode ${ino} is a directory`);
   if (!isRegular(inode.mode)) throw new FsError('EINVAL', `inode ${ino} is not a regular file`);
-  const mtime = request.mtime ?? inode.mtime;
-  if (size === inode.size && compareTime(mtime, inode.mtime) === 0) return attrOf(ino, inode);
-  const changed: Inode = { ...inode, size, mtime, ctime: now, av: inode.av + 1 };
+  requireCuts(inode, request);
+  const epoch = txn.group(inode.rg)?.epoch;
+  if (request.rgEpoch !== epoch) {
+    throw new FsError('ESTALE', `inode ${ino} was written in another epoch of group ${inode.rg}`);
+  }
+  const size = Math.max(inode.size, request.size);
+  const mtime = nextMtime(inode, request);
+  const changed: Inode = { ...inode, size, mtime, ctime: now, av: inode.av + 1, dv: inode.dv + 1 };
   txn.putInode(ino, changed);
   return attrOf(ino, changed);
+}
+
+/** @throws FsError ESTALE what is to be longer was cut since the caller looked */
+export function requireCuts(
+  inode: Inode,
+  { ino, cuts }: { readonly ino: Ino; readonly cuts: number },
+): void {
+  if (cuts === inode.cuts) return;
+  throw new FsError('ESTALE', `inode ${ino} was cut ${inode.cuts} times, not ${cuts}`);
+}
+
+/** Of two writers the later one shows; who makes the file longer is taken to be that. */
+function nextMtime(inode: Inode, { mtime, size }: FlushAttrRequest): Timespec {
+  if (mtime === undefined) return inode.mtime;
+  return size > inode.size || compareTime(mtime, inode.mtime) > 0 ? mtime : inode.mtime;
 }

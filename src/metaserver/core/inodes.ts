@@ -16,8 +16,8 @@ import type { Txn } from './txn.ts';
 export interface OpContext {
   readonly now: Timespec;
   readonly sid: SessionId;
-  /** The replica group of new files. */
-  readonly rg: GroupId;
+  /** The replica group of a new file. @throws FsError EIO */
+  placement(): GroupId;
   /** False while the database's disk is nearly full: nothing may be added then. */
   readonly mayGrow: boolean;
   /** A number never handed out before. Taken last, when nothing can fail any more. */

@@ -17,7 +17,7 @@ import {
   SYMLINK_BYTES_MAX,
 } from '../../common/attr.ts';
 import { FsError } from '../../common/errno.ts';
-import { asIno, type Ino } from '../../common/ids.ts';
+import { asIno, FIRST_GROUP, type Ino } from '../../common/ids.ts';
 import {
   changeDirectory,
   entryInode,
@@ -94,7 +94,7 @@ function newInode(request: MakeRequest, type: number, context: OpContext, dir: I
     ctime: now,
     btime: now,
     av: 1,
-    rg: context.rg,
+    rg: type === S_IFREG ? context.placement() : FIRST_GROUP,
     parent: directory ? request.parent : NO_PARENT,
     entries: 0,
     dirv: directory ? 1 : 0,

@@ -11,6 +11,7 @@ import {
 } from '../../common/attr.ts';
 import { FsError } from '../../common/errno.ts';
 import type { Ino } from '../../common/ids.ts';
+import { requireCuts } from './flush-attr.ts';
 import { requireInode } from './inodes.ts';
 import { attrOf, type Inode } from './records.ts';
 import type { Txn } from './txn.ts';
@@ -26,6 +27,10 @@ export interface SetAttrRequest {
   readonly atime: Timespec | 'now' | undefined;
   readonly mtime: Timespec | 'now' | undefined;
   readonly killSuidgid: boolean;
+  /** Makes the new size a cut, although it is not below the size stored: more was written. */
+  readonly cut: boolean;
+  /** The cuts the caller knows of; a larger size is refused under others. */
+  readonly cuts: number;
 }
 
 /** chown(2) and writes: set-user-id goes, set-group-id where the group may execute. */
@@ -48,6 +53,15 @@ function checkSize(inode: Inode, ino: Ino): void {
   if (!isRegular(inode.mode)) throw new FsError('EINVAL', `inode ${ino} is not a regular file`);
 }
 
+/** Rules H3, H4 and H7 of docs/PROTOCOL.md. @throws FsError ESTALE */
+function resized(inode: Inode, request: SetAttrRequest): Pick<Inode, 'size' | 'cuts' | 'dv'> {
+  const { cut, size } = request;
+  if (size === undefined) return inode;
+  if (size > inode.size) requireCuts(inode, request);
+  const cuts = size < inode.size || cut ? inode.cuts + 1 : inode.cuts;
+  return { size, cuts, dv: inode.dv + 1 };
+}
+
 function nextTime(change: Timespec | 'now' | undefined, old: Timespec, now: Timespec): Timespec {
   if (change === undefined) return old;
   return change === 'now' ? now : change;
@@ -59,12 +73,15 @@ export function setattr(txn: Txn, request: SetAttrRequest, now: Timespec): Attr 
   if (request.size !== undefined) checkSize(inode, ino);
   // Truncation moves mtime even when the size stays the same.
   const mtime = request.mtime ?? (request.size === undefined ? undefined : 'now');
+  const { size, cuts, dv } = resized(inode, request);
   const changed: Inode = {
     ...inode,
+    size,
+    cuts,
+    dv,
     mode: nextMode(inode, request),
     uid: request.uid ?? inode.uid,
     gid: request.gid ?? inode.gid,
-    size: request.size ?? inode.size,
     atime: nextTime(request.atime, inode.atime, now),
     mtime: nextTime(mtime, inode.mtime, now),
     ctime: now,

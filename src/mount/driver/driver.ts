@@ -25,7 +25,7 @@ export interface RequestContext {
   /** It was interrupted: a wait that begins later may be given up at once. */
   interrupted: boolean;
   /** What it waits for at the moment, for `dfs status`. */
-  waitsFor: 'metaserver' | 'disk' | undefined;
+  waitsFor: 'metaserver' | 'disk' | `peer ${string}` | undefined;
 }
 
 /** An attribute set as stat(2) shows it, with how long the kernel may keep it. */

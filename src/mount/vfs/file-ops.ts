@@ -1,11 +1,10 @@
 /**
- * Files: attributes, handles and data. The backing file holds the bytes; this mount is the
- * authority over size and mtime of what it writes until it has published them.
+ * Files: attributes, handles and data. What this mount writes is longer and younger than the
+ * metaserver knows until it has published it.
  */
 import { FILE_BYTES_MAX, isDirectory, isRegular } from '../../common/attr.ts';
 import { FsError } from '../../common/errno.ts';
 import type { Fh, Ino } from '../../common/ids.ts';
-import type { DataRecord } from '../../peer/chunk-store.ts';
 import type {
   AttrChanges,
   CreateResult,
@@ -20,6 +19,7 @@ import type {
 } from '../driver/driver.ts';
 import { type FileHandle, HandleTable } from './handles.ts';
 import { type Inode, inOrder } from './inode.ts';
+import { refresh } from './refresh.ts';
 import { entryStat, loadInode, statResult, type VfsShared, withLookup } from './shared.ts';
 
 const O_ACCMODE = 3;
@@ -27,6 +27,12 @@ const O_RDONLY = 0;
 const O_EXCL = 0o200;
 const O_TRUNC = 0o1000;
 const O_APPEND = 0o2000;
+
+/** How long an open file is answered from memory while there are other mounts. */
+const CHECK_MS = 1_000;
+const RESIZE_TRIES = 5;
+
+type ResizeChanges = AttrChanges & { readonly size: number; readonly nth?: 0 | 1 };
 
 export class FileOps implements FileOperations {
   readonly #shared: VfsShared;
@@ -42,12 +48,14 @@ export class FileOps implements FileOperations {
 
   /**
    * An open file is answered from here: its attributes were fetched by the lookup before the open,
-   * and every change since came through this mount (close-to-open). read(2) asks each time.
+   * and close-to-open promises no more. While there are other mounts it is asked about once a
+   * second, so that whoever follows a growing file sees it grow. read(2) asks each time.
    */
   getattr(context: RequestContext, ino: Ino): Result<StatResult> {
     const known = this.#shared.inodes.get(ino);
     if (known !== undefined && (known.gone || known.opens > 0)) {
-      return statResult(this.#shared, known);
+      if (known.gone || !this.#mustCheck(known)) return statResult(this.#shared, known);
+      return this.#fetchAttr(context, ino);
     }
     const attr = this.#shared.meta.cache.attr(ino);
     if (attr === undefined) return this.#fetchAttr(context, ino);
@@ -92,7 +100,7 @@ export class FileOps implements FileOperations {
     const { attr, existed } = await meta.make(context, { ...node, openExisting });
     const inode = inodes.remember(attr);
     names.set(node.parent, node.name, inode.ino);
-    if (!existed) inode.reconciled = true;
+    if (!existed) this.#shared.data.of(inode).created(inode.ino);
     return withLookup(this.#shared, inode, async () => {
       const opened = await this.#openPresent(inode, node.flags);
       try {
@@ -107,21 +115,23 @@ export class FileOps implements FileOperations {
     });
   }
 
-  read(_context: RequestContext, fh: Fh, offset: number, target: Uint8Array): Result<number> {
+  read(context: RequestContext, fh: Fh, offset: number, target: Uint8Array): Result<number> {
     const { inode } = this.#handles.get(fh);
     const length = Math.min(target.length, Math.max(0, inode.size - offset));
     if (length === 0) return 0;
     const part = length === target.length ? target : target.subarray(0, length);
-    const done = this.#shared.store.read(inode.ino, offset, part);
+    const done = this.#shared.data.of(inode).read(context, inode, offset, part);
     return done instanceof Promise ? done.then(() => length) : length;
   }
 
   write(context: RequestContext, write: WriteNode): Result<void> {
     const handle = this.#handles.get(write.fh);
     const { inode } = handle;
-    if (!inode.reconciled) {
+    const path = this.#shared.data.of(inode);
+    if (inode.resizing || path.mustPrepare(inode)) {
       context.waitsFor = 'disk';
-      return this.#prepare(inode).then(() => this.write(context, write));
+      const ready = inOrder(inode, () => path.prepare(inode, context));
+      return ready.then(() => this.write(context, write));
     }
     // Where the file ends is known only when earlier writes are done.
     if (handle.append && inode.writing !== undefined) {
@@ -130,8 +140,8 @@ export class FileOps implements FileOperations {
     const offset = handle.append ? inode.size : write.offset;
     const end = offset + write.data.length;
     if (end > FILE_BYTES_MAX) throw new FsError('EFBIG', `write at ${offset} of ino ${inode.ino}`);
-    const done = this.#commit(inode, { kind: 'write', offset, data: write.data });
-    const written = this.#wrote(inode, end, done);
+    const written = path.write(inode, offset, write.data, this.#shared.clock.realtime());
+    if (written instanceof Promise) inode.track(written);
     if (!write.killSuidGid) return written;
     const kill = (): Promise<void> => this.#setattr(context, inode, { killSuidGid: true });
     return written === undefined ? kill() : written.then(kill);
@@ -151,13 +161,13 @@ export class FileOps implements FileOperations {
     const handle = this.#handles.close(fh);
     if (handle === undefined) return;
     const { inode } = handle;
-    const { inodes, publisher, store, unlinked } = this.#shared;
+    const { data, inodes, publisher, unlinked } = this.#shared;
     inode.opens--;
     if (inode.opens > 0) return;
     // What cannot be published now stays with the inode, for write-back.
     await publisher.tryPublish(inode);
     if (inode.opens > 0) return;
-    store.release(inode.ino);
+    data.of(inode).release(inode);
     if (inode.kept) {
       inode.kept = false;
       inode.gone = true;
@@ -168,13 +178,15 @@ export class FileOps implements FileOperations {
 
   async statfs(context: RequestContext): Promise<StatFsResult> {
     const { files } = await this.#shared.meta.statfs(context);
-    const { bytesTotal, bytesFree } = this.#shared.store.space();
+    const { bytesTotal, bytesFree } = this.#shared.data.space();
     return { bytesTotal, bytesFree, files };
   }
 
   async #fetchAttr(context: RequestContext, ino: Ino): Promise<StatResult> {
     const { inodes, meta } = this.#shared;
     const attr = await meta.getattr(context, ino);
+    const open = inodes.get(ino);
+    if (open !== undefined) open.checkedMs = this.#shared.clock.bootMs();
     // No reference comes with the answer, so it is no reason to keep an inode.
     const known = inodes.get(ino) === undefined ? { attr } : inodes.remember(attr);
     return statResult(this.#shared, known);
@@ -192,37 +204,15 @@ export class FileOps implements FileOperations {
   #open(inode: Inode, flags: number): OpenResult {
     if (isDirectory(inode.attr.mode)) throw new FsError('EISDIR', `open of ino ${inode.ino}`);
     inode.opens++;
+    inode.checkedMs = this.#shared.clock.bootMs();
     const append = (flags & O_APPEND) !== 0 && (flags & O_ACCMODE) !== O_RDONLY;
     return { fh: this.#handles.open({ inode, append }), directIo: append, keepCache: false };
   }
 
-  /** Before the first change: the backing file must not be longer than the published size. */
-  #prepare(inode: Inode): Promise<void> {
-    return inOrder(inode, () => this.#reconcile(inode));
-  }
-
-  async #reconcile(inode: Inode): Promise<void> {
-    await inode.writing;
-    if (inode.reconciled) return;
-    const { size } = inode;
-    await this.#shared.store.reconcile(inode.ino, size);
-    inode.reconciled = inode.size >= size;
-  }
-
-  #commit(inode: Inode, record: DataRecord): void | Promise<void> {
-    const { dataContext, store } = this.#shared;
-    return store.commit(dataContext(inode.attr.rg), inode.ino, record);
-  }
-
-  /** The file reaches to `end` once the store is done. */
-  #wrote(inode: Inode, end: number, done: void | Promise<void>): Result<void> {
-    if (!(done instanceof Promise)) {
-      inode.wrote(end, this.#shared.clock.realtime());
-      return undefined;
-    }
-    const written = done.then(() => inode.wrote(end, this.#shared.clock.realtime()));
-    inode.track(written);
-    return written;
+  /** Answers from memory have their time: what other mounts did since shows up then. */
+  #mustCheck(inode: Inode): boolean {
+    const { clock, meta } = this.#shared;
+    return !meta.cache.isUsable && meta.up && clock.bootMs() - inode.checkedMs > CHECK_MS;
   }
 
   async #setattr(
@@ -239,29 +229,45 @@ export class FileOps implements FileOperations {
     await inOrder(inode, () => this.#resize(context, inode, { ...changes, size }));
   }
 
-  /** In order. Writes wait meanwhile: until size and bytes agree, it counts as not reconciled. */
-  async #resize(
-    context: RequestContext,
-    inode: Inode,
-    changes: AttrChanges & { readonly size: number; readonly nth?: 0 | 1 },
-  ): Promise<void> {
-    const { size } = changes;
-    await this.#reconcile(inode);
-    inode.reconciled = false;
-    const before = inode.size;
-    // A size the disk refuses is refused before anybody has seen it.
-    if (size > before) await this.#truncate(context, inode, size);
-    await this.#shared.publisher.setattr(context, inode, changes);
-    inode.resized();
-    if (size <= before) {
-      if (size < before) inode.cut = { size: Math.min(inode.cut?.size ?? size, size) };
-      await this.#truncate(context, inode, size);
+  /** In order. Writes wait meanwhile. */
+  async #resize(context: RequestContext, inode: Inode, changes: ResizeChanges): Promise<void> {
+    inode.resizing = true;
+    try {
+      await inode.writing;
+      await this.#shared.data.of(inode).prepare(inode, context);
+      if (!this.#shared.data.isLocal(inode)) await this.#shared.publisher.flush(inode, context);
+      await this.#setSize(context, inode, changes);
+    } finally {
+      inode.resizing = false;
     }
-    inode.reconciled = true;
   }
 
-  async #truncate(context: RequestContext, inode: Inode, size: number): Promise<void> {
-    context.waitsFor = 'disk';
-    await this.#commit(inode, { kind: 'truncate', size });
+  /** Again when another mount has cut the file meanwhile. */
+  async #setSize(context: RequestContext, inode: Inode, changes: ResizeChanges): Promise<void> {
+    const { data, meta } = this.#shared;
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.#trySetSize(context, inode, changes);
+        return;
+      } catch (error) {
+        const cutMeanwhile = error instanceof FsError && error.code === 'ESTALE' && !inode.gone;
+        if (!cutMeanwhile || tries === RESIZE_TRIES) throw error;
+      }
+      await refresh(meta, inode, context);
+      await data.of(inode).prepare(inode, context);
+    }
+  }
+
+  async #trySetSize(context: RequestContext, inode: Inode, changes: ResizeChanges): Promise<void> {
+    const { size } = changes;
+    const path = this.#shared.data.of(inode);
+    const { cuts, dirty } = inode;
+    if (size > inode.size) await path.grow(inode, size, context);
+    context.waitsFor = 'metaserver';
+    const cut = dirty !== undefined && dirty.end > size;
+    const attr = await this.#shared.meta.setattr(context, inode.ino, { ...changes, cuts, cut });
+    inode.update(attr);
+    if (dirty !== undefined) inode.clean(dirty);
+    if (attr.cuts > cuts) await path.cut(inode, size, context);
   }
 }

@@ -5,11 +5,13 @@
 
 import { assert } from '../../common/assert.ts';
 import type { Attr, Timespec } from '../../common/attr.ts';
-import type { Ino } from '../../common/ids.ts';
+import type { GroupId, Ino } from '../../common/ids.ts';
+import type { HomeState } from '../data/data-path.ts';
 
-/** Size and mtime not yet published; this mount is their authority until then. */
+/** What this mount has written and not published yet. */
 export interface DirtyAttr {
-  readonly size: number;
+  /** The file is at least this long. */
+  readonly end: number;
   readonly mtime: Timespec;
 }
 
@@ -23,8 +25,8 @@ export class Inode {
   kept = false;
   /** The metaserver no longer has it. */
   gone = false;
-  /** The backing file agrees with the published size; checked before the first change. */
-  reconciled = false;
+  /** Its size is being set: writes wait. */
+  resizing = false;
   /** The attributes come from a listing, which may be older than the file. */
   listed = false;
   /** Shrunk to this size, and the shrinking is not on stable storage yet; an object a cut. */
@@ -33,6 +35,10 @@ export class Inode {
   removal: Promise<unknown> | undefined;
   /** Writes the store has not finished: appends and size changes wait for them. */
   writing: Promise<unknown> | undefined;
+  /** Where the last publication of this mount found the bytes. */
+  publishedUnder: HomeState | undefined;
+  /** Boot milliseconds when the metaserver was last asked about it while it was open. */
+  checkedMs = 0;
   /** A publication that was asked for when this was what there was to publish. */
   publication: { readonly dirty: DirtyAttr; readonly done: Promise<void> } | undefined;
   /** Attribute changes and publications run one after another. */
@@ -47,11 +53,28 @@ export class Inode {
 
   /** What stat(2) shows. */
   get attr(): Attr {
-    return this.#dirty === undefined ? this.#attr : { ...this.#attr, ...this.#dirty };
+    if (this.#dirty === undefined) return this.#attr;
+    return { ...this.#attr, size: this.size, mtime: this.#dirty.mtime };
   }
 
   get size(): number {
-    return this.#dirty?.size ?? this.#attr.size;
+    return Math.max(this.#attr.size, this.#dirty?.end ?? 0);
+  }
+
+  get publishedSize(): number {
+    return this.#attr.size;
+  }
+
+  get rg(): GroupId {
+    return this.#attr.rg;
+  }
+
+  get cuts(): number {
+    return this.#attr.cuts;
+  }
+
+  get dv(): number {
+    return this.#attr.dv;
   }
 
   get dirty(): DirtyAttr | undefined {
@@ -66,25 +89,34 @@ export class Inode {
   /** Takes over what the metaserver says; an older version never replaces a newer one. */
   update(attr: Attr): void {
     assert(attr.ino === this.ino, `attributes of ino ${attr.ino} for ino ${this.ino}`);
-    if (attr.av < this.#attr.av) return;
-    // Whoever cut it, also a request that was given up: what lies behind must not come back.
-    if (attr.size < this.#attr.size) this.reconciled = false;
-    this.#attr = attr;
+    if (attr.av >= this.#attr.av) this.#attr = attr;
   }
 
   /** Bytes up to `end` were written at `now`. */
   wrote(end: number, now: Timespec): void {
-    this.#dirty = { size: Math.max(this.size, end), mtime: now };
+    this.#dirty = { end: Math.max(this.#dirty?.end ?? 0, end), mtime: now };
   }
 
-  /** `published` reached the metaserver; later writes stay dirty. */
-  clean(published: DirtyAttr | undefined): void {
-    if (this.#dirty === published) this.#dirty = undefined;
+  /** `dirty` reached the metaserver, which answered `attr`; later writes stay dirty. */
+  published(attr: Attr, dirty: DirtyAttr, under: HomeState): void {
+    this.update(attr);
+    this.publishedUnder = under;
+    this.clean(dirty);
+  }
+
+  clean(dirty: DirtyAttr): void {
+    if (this.#dirty === dirty) this.#dirty = undefined;
+  }
+
+  /** Another mount has cut the file to `size`: what was written behind that went with it. */
+  cutElsewhere(size: number): void {
+    if (this.#dirty === undefined || this.#dirty.end <= size) return;
+    this.#dirty = { ...this.#dirty, end: size };
   }
 
   /** Nobody else asks for the attributes of a file that is gone: they end up here. */
   keep(last: DirtyAttr): void {
-    this.#attr = { ...this.#attr, ...last };
+    this.#attr = this.attr;
     this.clean(last);
   }
 

@@ -110,7 +110,7 @@ export class NameOps implements NameOperations {
   ): Promise<EntryResult> {
     const { attr } = await this.#shared.meta.make(context, node);
     const inode = this.#shared.inodes.remember(attr);
-    inode.reconciled = true;
+    if (isRegular(attr.mode)) this.#shared.data.of(inode).created(inode.ino);
     this.#shared.names.set(node.parent, node.name, inode.ino);
     return entryResult(this.#shared, inode);
   }

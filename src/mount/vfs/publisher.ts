@@ -1,36 +1,37 @@
 /**
- * Publishes what this mount writes: size and mtime to the metaserver, data to stable storage.
- *
- * Order that a crash must find: bytes behind a cut are off the disk before a larger size is
- * published (they would come back otherwise), and fsync means data first, then size.
+ * Publishes what this mount writes: data to the home, then size and mtime to the metaserver. fsync
+ * means data on stable storage first, then size.
  */
-import type { Attr } from '../../common/attr.ts';
 import { FsError } from '../../common/errno.ts';
 import type { Logger } from '../../common/log.ts';
-import type { ChunkStore } from '../../peer/chunk-store.ts';
 import type { AttrChanges, RequestContext } from '../driver/driver.ts';
+import type { HomeState } from '../data/data-path.ts';
+import type { FileData } from '../data/file-data.ts';
 import type { MetaClient } from '../meta-client.ts';
-import { type DirtyAttr, type Inode, type InodeTable, inOrder } from './inode.ts';
+import { type Inode, type InodeTable, inOrder } from './inode.ts';
+import { refresh } from './refresh.ts';
 
 /** Publications under way at a time when all files are published. */
 const PARALLEL = 64;
+/** A file that others cut, or a home that restarts, again and again meanwhile. */
+const TRIES = 5;
 
 export interface PublisherOptions {
   readonly meta: MetaClient;
-  readonly store: ChunkStore;
+  readonly data: FileData;
   readonly inodes: InodeTable;
   readonly log: Logger;
 }
 
 export class Publisher {
   readonly #meta: MetaClient;
-  readonly #store: ChunkStore;
+  readonly #data: FileData;
   readonly #inodes: InodeTable;
   readonly #log: Logger;
 
   constructor(options: PublisherOptions) {
     this.#meta = options.meta;
-    this.#store = options.store;
+    this.#data = options.data;
     this.#inodes = options.inodes;
     this.#log = options.log;
   }
@@ -46,7 +47,7 @@ export class Publisher {
     if (publication?.dirty === dirty) return publication.done;
     const done = inOrder(inode, async () => {
       try {
-        await this.#publish(inode, waiter);
+        await this.flush(inode, waiter);
       } finally {
         if (inode.publication?.dirty === dirty) inode.publication = undefined;
       }
@@ -69,38 +70,27 @@ export class Publisher {
 
   /** Everything written so far is on stable storage, and its size at the metaserver. */
   async sync(inode: Inode, waiter?: RequestContext): Promise<void> {
-    if (waiter !== undefined) waiter.waitsFor = 'disk';
-    await inode.writing;
-    // Also when nothing was written through this object: it may be younger than the bytes.
-    await this.#syncData(inode);
-    await this.publish(inode, waiter);
+    for (let tries = 1; ; tries++) {
+      const { publishedUnder } = inode;
+      // Also when nothing was written through this object: it may be younger than the bytes.
+      const synced = await this.#data.of(inode).sync(inode, waiter);
+      await this.publish(inode, waiter);
+      const under = inode.publishedUnder;
+      if (under === publishedUnder || same(under, synced)) return;
+      // The home was another one by then, and was sent everything again.
+      if (tries === TRIES) throw new FsError('EIO', `the home of ino ${inode.ino} keeps changing`);
+    }
   }
 
-  /** Explicit attribute changes, with what is dirty published in the same step. */
+  /** Explicit changes of other attributes than the size; in order. */
   async setattr(
     context: RequestContext,
     inode: Inode,
     changes: AttrChanges & { readonly nth?: 0 | 1 },
-  ): Promise<Attr> {
+  ): Promise<void> {
+    await this.flush(inode, context);
     context.waitsFor = 'metaserver';
-    const { dirty } = inode;
-    const size = changes.size ?? dirty?.size;
-    const mtime = changes.mtime ?? (changes.size === undefined ? dirty?.mtime : undefined);
-    if (size !== undefined) await this.settleCut(inode, size);
-    const attr = await this.#meta.setattr(context, inode.ino, {
-      ...changes,
-      ...(size !== undefined && { size }),
-      ...(mtime !== undefined && { mtime }),
-    });
-    inode.update(attr);
-    inode.clean(dirty);
-    return attr;
-  }
-
-  /** Before a size beyond an unsynced cut becomes known: the cut itself is made durable. */
-  async settleCut(inode: Inode, size: number): Promise<void> {
-    if (inode.cut === undefined || size <= inode.cut.size) return;
-    await this.#syncData(inode);
+    inode.update(await this.#meta.setattr(context, inode.ino, changes));
   }
 
   /** Publishes every file that is being written. @returns how many failed, to be tried again */
@@ -122,7 +112,7 @@ export class Publisher {
     if (!(await this.tryPublish(inode))) return false;
     if (inode.cut === undefined) return true;
     try {
-      await this.#syncData(inode);
+      await this.#data.of(inode).sync(inode, undefined);
       this.#inodes.settle(inode);
     } catch (error) {
       if (!(error instanceof FsError)) throw error;
@@ -131,32 +121,46 @@ export class Publisher {
     return true;
   }
 
-  async #publish(inode: Inode, waiter: RequestContext | undefined): Promise<void> {
+  /** As publish, in order already. @throws FsError ENOENT once, when an open file is gone */
+  async flush(inode: Inode, waiter: RequestContext | undefined): Promise<void> {
     const { dirty } = inode;
     if (dirty === undefined) return;
-    if (inode.gone) inode.keep(dirty);
-    else {
-      await this.settleCut(inode, dirty.size);
-      await this.#flush(inode, dirty, waiter);
-      inode.clean(dirty);
-    }
+    if (inode.gone) {
+      inode.keep(dirty);
+      this.#data.of(inode).forget(inode);
+    } else await this.#flush(inode, waiter);
     this.#inodes.settle(inode);
   }
 
-  /** @throws FsError ENOENT once, when an open file is gone from the metaserver */
-  async #flush(inode: Inode, dirty: DirtyAttr, waiter: RequestContext | undefined): Promise<void> {
-    try {
-      inode.update(await this.#meta.flushAttr({ ino: inode.ino, ...dirty }, waiter));
-    } catch (error) {
-      if (!(error instanceof FsError && error.code === 'ENOENT')) throw error;
-      inode.gone = true;
-      if (inode.opens > 0) throw error;
+  async #flush(inode: Inode, waiter: RequestContext | undefined): Promise<void> {
+    const path = this.#data.of(inode);
+    for (let tries = 1; ; tries++) {
+      try {
+        await path.publish(inode, waiter, (state, { end, mtime }) =>
+          this.#meta.flushAttr({ ino: inode.ino, size: end, mtime, ...state }, waiter),
+        );
+        return;
+      } catch (error) {
+        if (!(error instanceof FsError)) throw error;
+        if (error.code === 'ENOENT' || inode.gone) {
+          this.#lost(inode, error);
+          return;
+        }
+        if (error.code !== 'ESTALE' || tries === TRIES) throw error;
+      }
+      await refresh(this.#meta, inode, waiter);
+      await path.again(inode, waiter);
     }
   }
 
-  async #syncData(inode: Inode): Promise<void> {
-    const { cut } = inode;
-    await this.#store.fsync(inode.ino);
-    if (inode.cut === cut) inode.cut = undefined;
+  /** The metaserver no longer has the file: whoever still has it open is told once. */
+  #lost(inode: Inode, error: FsError): void {
+    inode.gone = true;
+    this.#data.of(inode).forget(inode);
+    if (inode.opens > 0) throw error;
   }
+}
+
+function same(one: HomeState | undefined, other: HomeState): boolean {
+  return one?.cuts === other.cuts && one.rgEpoch === other.rgEpoch;
 }

@@ -1,9 +1,8 @@
 /** What the operation families of the vfs share. */
 import type { Attr } from '../../common/attr.ts';
-import { isRegular } from '../../common/attr.ts';
 import type { Clock } from '../../common/clock.ts';
-import type { GroupId, Ino } from '../../common/ids.ts';
-import type { ChunkStore, DataContext } from '../../peer/chunk-store.ts';
+import type { Ino } from '../../common/ids.ts';
+import type { FileData } from '../data/file-data.ts';
 import type { EntryResult, RequestContext, Result, StatResult } from '../driver/driver.ts';
 import type { MetaClient } from '../meta-client.ts';
 import type { Inode, InodeTable } from './inode.ts';
@@ -15,14 +14,12 @@ export interface VfsShared {
   readonly inodes: InodeTable;
   readonly names: RecentNames;
   readonly meta: MetaClient;
-  readonly store: ChunkStore;
+  readonly data: FileData;
   readonly publisher: Publisher;
   readonly clock: Clock;
   readonly unlinked: UnlinkedCloser;
   /** Everything is shown as owned by this user or group, when set. */
   readonly showAs: { readonly uid: number | undefined; readonly gid: number | undefined };
-  /** The rights data calls carry. */
-  dataContext(rg: GroupId): DataContext;
 }
 
 /** Without leases the kernel asks again every time. */
@@ -34,12 +31,6 @@ function shown(shared: VfsShared, attr: Attr): Attr {
   return { ...attr, uid: uid ?? attr.uid, gid: gid ?? attr.gid };
 }
 
-/** Allocated space of a regular file on this peer; what others hold counts by size. */
-function blocksOf(shared: VfsShared, attr: Attr): Result<number> {
-  if (!isRegular(attr.mode) || attr.size === 0) return 0;
-  return shared.store.blocks(attr.ino);
-}
-
 export function statResult(shared: VfsShared, inode: { readonly attr: Attr }): Result<StatResult> {
   const { attr } = inode;
   const build = (blocks: number): StatResult => ({
@@ -47,7 +38,7 @@ export function statResult(shared: VfsShared, inode: { readonly attr: Attr }): R
     blocks,
     attrValidMs: VALID_MS,
   });
-  const blocks = blocksOf(shared, attr);
+  const blocks = shared.data.blocks(attr);
   return blocks instanceof Promise ? blocks.then(build) : build(blocks);
 }
 

@@ -1,12 +1,12 @@
 /**
  * The filesystem by inode and handle: no paths, no FUSE types. Names and attributes come from the
- * metaserver each time (no leases yet), bytes from this machine's store.
+ * metaserver (no leases yet), bytes from this machine's store or from their home.
  */
 import type { Clock } from '../../common/clock.ts';
-import type { GroupId } from '../../common/ids.ts';
+import type { Ino } from '../../common/ids.ts';
 import { TaskGroup } from '../../common/lifecycle.ts';
 import type { Logger } from '../../common/log.ts';
-import type { ChunkStore, DataContext } from '../../peer/chunk-store.ts';
+import type { FileData } from '../data/file-data.ts';
 import type { FileSystem } from '../driver/driver.ts';
 import type { MetaClient } from '../meta-client.ts';
 import { DirOps } from './dir-ops.ts';
@@ -20,11 +20,10 @@ import { UnlinkedCloser } from './unlinked-closer.ts';
 
 export interface VfsOptions {
   readonly meta: MetaClient;
-  readonly store: ChunkStore;
+  readonly data: FileData;
   readonly clock: Clock;
   readonly log: Logger;
   readonly showAs: { readonly uid: number | undefined; readonly gid: number | undefined };
-  dataContext(rg: GroupId): DataContext;
 }
 
 /** Binds the methods of the operation families into one object a driver can use. */
@@ -32,12 +31,14 @@ export class Vfs {
   readonly #inodes = new InodeTable();
   readonly #publisher: Publisher;
   readonly #files: FileOps;
+  readonly #data: FileData;
   readonly #tasks: TaskGroup;
   readonly #unlinked: UnlinkedCloser;
   readonly fs: FileSystem;
 
   constructor(options: VfsOptions) {
     const { log } = options;
+    this.#data = options.data;
     this.#tasks = new TaskGroup((error) => log.warn('background work failed', { error }));
     this.#publisher = new Publisher({ ...options, inodes: this.#inodes });
     this.#unlinked = new UnlinkedCloser({ meta: options.meta, tasks: this.#tasks });
@@ -47,7 +48,6 @@ export class Vfs {
       names: new RecentNames(),
       publisher: this.#publisher,
       unlinked: this.#unlinked,
-      dataContext: (rg) => options.dataContext(rg),
     };
     this.#files = new FileOps(shared);
     this.fs = fileSystem(new NameOps(shared), this.#files, new DirOps(shared));
@@ -72,9 +72,21 @@ export class Vfs {
     return this.#publisher.publishAll();
   }
 
+  /** Another mount has cut a file whose home is here. */
+  cutElsewhere(ino: Ino, size: number): void {
+    this.#inodes.get(ino)?.cutElsewhere(size);
+  }
+
+  /** A file whose home is here is gone. */
+  removedElsewhere(ino: Ino): void {
+    const inode = this.#inodes.get(ino);
+    if (inode !== undefined) inode.gone = true;
+  }
+
   /** Waits for work no request waits for. */
-  settle(): Promise<void> {
-    return this.#tasks.settle();
+  async settle(): Promise<void> {
+    await this.#tasks.settle();
+    await this.#data.settle();
   }
 }
 

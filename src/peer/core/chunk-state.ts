@@ -109,6 +109,26 @@ export class ChunkState {
   }
 
   /**
+   * The versions of blocks that were just read. A block with data whose version is not known gets a
+   * fresh one here, which the next claim takes over.
+   * @param hasData whether the block, counted from `blockFirst`, is not all zeros
+   */
+  versions(
+    { blockFirst, blockEnd }: { readonly blockFirst: number; readonly blockEnd: number },
+    hasData: (at: number) => boolean,
+    fresh: () => Version,
+  ): { readonly epochs: Uint32Array; readonly seqs: Float64Array } {
+    const { epochs, seqs } = this.#table;
+    for (let block = blockFirst; block < blockEnd; block += 1) {
+      if (seqs[block] !== 0 || this.#sealed || !hasData(block - blockFirst)) continue;
+      const { epoch, seq } = fresh();
+      epochs[block] = epoch;
+      seqs[block] = seq;
+    }
+    return { epochs: epochs.slice(blockFirst, blockEnd), seqs: seqs.slice(blockFirst, blockEnd) };
+  }
+
+  /**
    * Turns the checksums of what is on stable storage into the claim for the index. Blocks that
    * did not change since the last claim keep it, also when the bytes differ: that is rot.
    * @param fresh the version of blocks with data whose own is not known

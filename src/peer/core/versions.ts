@@ -47,6 +47,13 @@ export class GroupVersions {
     }
   }
 
+  /** @throws FsError ESTALE the group is not ours (any more) */
+  take(rg: GroupId): Version {
+    const version = this.next(rg);
+    if (version !== undefined) return version;
+    throw new FsError('ESTALE', `replica group ${rg} is not served by this peer`);
+  }
+
   /** The next version of the group, or undefined when it is not ours (any more). */
   next(rg: GroupId): Version | undefined {
     const group = this.#groups.get(rg);

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatAddress, isLoopback, parseAddress } from '../../../src/common/address.ts';
+import {
+  formatAddress,
+  isLoopback,
+  parseAddress,
+  resolvePeerAddress,
+} from '../../../src/common/address.ts';
 
 test('names, IPv4 and bracketed IPv6 are read, with or without a port', () => {
   assert.deepEqual(parseAddress('host', 7480), { host: 'host', port: 7480 });
@@ -30,4 +35,15 @@ test('loopback is what no other machine reaches', () => {
   const open = ['0.0.0.0', '::', '10.0.0.1', 'fd00::1', 'host', '127.example'];
   assert.deepEqual(loopback.filter(isLoopback), loopback);
   assert.deepEqual(open.filter(isLoopback), []);
+});
+
+test('a peer on the host of the metaserver is dialled as the metaserver is', () => {
+  assert.equal(resolvePeerAddress('10.0.0.7:7481', '10.0.0.5:7480'), '10.0.0.7:7481');
+  assert.equal(resolvePeerAddress(':7481', '10.0.0.5:7480'), '10.0.0.5:7481');
+  assert.equal(resolvePeerAddress(':7481', '[fd00::1]:7480'), '[fd00::1]:7481');
+  for (const here of ['unix:/run/dfs.sock', '127.0.0.1:7480', 'localhost:7480', '[::1]:7480']) {
+    assert.equal(resolvePeerAddress(':7481', here), '127.0.0.1:7481');
+  }
+  assert.equal(resolvePeerAddress('', '10.0.0.5:7480'), undefined);
+  assert.throws(() => resolvePeerAddress('a b', '10.0.0.5:7480'), { code: 'EINVAL' });
 });

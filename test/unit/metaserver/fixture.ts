@@ -5,10 +5,12 @@ import { ManualClock } from '../../../src/common/clock.ts';
 import { FsError } from '../../../src/common/errno.ts';
 import {
   asClusterId,
+  asEpoch,
   asGroupId,
   asIno,
   asNodeId,
   asSessionId,
+  type Epoch,
   type Ino,
   ROOT_INO,
 } from '../../../src/common/ids.ts';
@@ -47,10 +49,15 @@ export class Fixture {
     return this.clock.realtime();
   }
 
+  /** How a writer publishes to a file that was never cut. */
+  get writer(): { readonly cuts: number; readonly rgEpoch: Epoch } {
+    return { cuts: 0, rgEpoch: asEpoch(1) };
+  }
+
   get context(): OpContext {
     const { now, sid, mayGrow } = this;
     const takeIno = (): Ino => asIno(this.#nextIno++);
-    return { now, sid, rg: asGroupId(1), mayGrow, takeIno };
+    return { now, sid, placement: () => asGroupId(1), mayGrow, takeIno };
   }
 
   /** Runs one transaction; what it wrote is kept unless it throws. */

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Attr, S_IFDIR, S_IFREG } from '../../../src/common/attr.ts';
 import { asIno, type Ino, ROOT_INO } from '../../../src/common/ids.ts';
-import { flushAttr } from '../../../src/metaserver/core/flush-attr.ts';
 import { link } from '../../../src/metaserver/core/link.ts';
 import { type SetAttrRequest, setattr } from '../../../src/metaserver/core/setattr.ts';
 import { Fixture } from './fixture.ts';
@@ -15,6 +14,8 @@ const NOTHING = {
   atime: undefined,
   mtime: undefined,
   killSuidgid: false,
+  cut: false,
+  cuts: 0,
 };
 
 function change(fixture: Fixture, ino: Ino, request: Partial<SetAttrRequest>): Attr {
@@ -81,35 +82,34 @@ describe('setattr', () => {
   });
 });
 
-describe('flushAttr', () => {
-  it('takes size and mtime of the writer and moves ctime', () => {
+describe('a new size', () => {
+  const shape = ({ size, cuts, dv }: Attr): number[] => [size, cuts, dv];
+
+  it('counts as a cut when it is smaller, and moves the data version in any case', () => {
     const fixture = new Fixture();
     const { ino } = fixture.make('f');
-    const mtime = { sec: 5, nsec: 6 };
-    fixture.clock.advance(1_000);
-    const attr = fixture.run((txn) => flushAttr(txn, { ino, size: 7, mtime }, fixture.now));
-    assert.deepEqual([attr.size, attr.mtime, attr.ctime], [7, mtime, fixture.now]);
+    assert.deepEqual(shape(change(fixture, ino, { size: 100 })), [100, 0, 1]);
+    assert.deepEqual(shape(change(fixture, ino, { size: 100 })), [100, 0, 2]);
+    assert.deepEqual(shape(change(fixture, ino, { size: 40 })), [40, 1, 3]);
+    assert.deepEqual(shape(change(fixture, ino, { mode: 0o600 })), [40, 1, 3]);
   });
 
-  it('changes nothing when repeated', () => {
+  it('counts as a cut when the caller has written more than is known here', () => {
     const fixture = new Fixture();
     const { ino } = fixture.make('f');
-    const request = { ino, size: 7, mtime: { sec: 5, nsec: 6 } };
-    const first = fixture.run((txn) => flushAttr(txn, request, fixture.now));
-    fixture.clock.advance(1_000);
-    assert.deepEqual(
-      fixture.run((txn) => flushAttr(txn, request, fixture.now)),
-      first,
-    );
+    assert.deepEqual(shape(change(fixture, ino, { size: 0, cut: true })), [0, 1, 1]);
+    assert.deepEqual(shape(change(fixture, ino, { size: 50, cut: true, cuts: 1 })), [50, 2, 2]);
   });
 
-  it('refuses what has no size to write', () => {
+  it('grows only for who knows of every cut', () => {
     const fixture = new Fixture();
-    const request = { size: 1, mtime: undefined };
-    const { ino } = fixture.symlink('l', 'x');
-    fixture.fails('EISDIR', (txn) => flushAttr(txn, { ...request, ino: ROOT_INO }, fixture.now));
-    fixture.fails('EINVAL', (txn) => flushAttr(txn, { ...request, ino }, fixture.now));
-    fixture.fails('ENOENT', (txn) => flushAttr(txn, { ...request, ino: asIno(99) }, fixture.now));
+    const { ino } = fixture.make('f');
+    change(fixture, ino, { size: 100 });
+    change(fixture, ino, { size: 0 });
+    const growth = (cuts: number): SetAttrRequest => ({ ...NOTHING, ino, size: 9, cuts });
+    fixture.fails('ESTALE', (txn) => setattr(txn, growth(0), fixture.now));
+    fixture.fails('ESTALE', (txn) => setattr(txn, growth(2), fixture.now));
+    assert.deepEqual(shape(change(fixture, ino, { size: 9, cuts: 1 })), [9, 1, 3]);
   });
 });
 

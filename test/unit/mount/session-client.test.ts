@@ -6,9 +6,11 @@ import { type TestContext, test } from 'node:test';
 import { SessionKind } from '../../../gen/meta.ts';
 import { ManualClock } from '../../../src/common/clock.ts';
 import { silentLogger } from '../../../src/common/log.ts';
+import { CONNECT_MS_MAX } from '../../../src/common/rpc/channel.ts';
 import { SessionClient } from '../../../src/common/rpc/session-client.ts';
-import type { Waiter } from '../../../src/common/rpc/session-options.ts';
+import type { PeerHello, Waiter } from '../../../src/common/rpc/session-options.ts';
 import { CLUSTER, NODE, ScriptedMetaserver } from '../../support/scripted-metaserver.ts';
+import { TcpRelay } from '../../support/tcp-relay.ts';
 
 const WAIT_MS = 60_000;
 const STATFS = { $case: 'statfs', value: {} } as const;
@@ -93,6 +95,8 @@ test('a request fails at its bound while the server is away, and while it is sil
   clock.advance(1001);
   await assert.rejects(away, { code: 'EIO' });
   assert.equal(client.pendingCount, 1);
+  // The client has started a new try meanwhile, or is about to.
+  server.onHello = () => server.welcome(1);
   server.welcome(1);
   await server.until(() => server.requests.length === 2);
   server.reply(server.requests.at(-1)?.id ?? 0n);
@@ -175,4 +179,113 @@ test('opening gives up when no server answers within the bound', async (t) => {
   const opening = SessionClient.open(options(await socketIn(t), clock));
   clock.advance(WAIT_MS + 1);
   await assert.rejects(opening, { code: 'EIO' });
+});
+
+/** A session over a network that the test can freeze. */
+async function connectThrough(
+  t: TestContext,
+): Promise<Omit<Pair, 'socketPath'> & { relay: TcpRelay }> {
+  const clock = new ManualClock();
+  const server = await ScriptedMetaserver.startTcp();
+  t.after(() => server[Symbol.asyncDispose]());
+  const relay = await TcpRelay.start(server.port);
+  t.after(() => relay[Symbol.asyncDispose]());
+  const client = await SessionClient.open({
+    ...options('', clock),
+    address: relay.address,
+    waitMs: 15_000,
+  });
+  t.after(() => client[Symbol.asyncDispose]());
+  return { server, relay, client, clock };
+}
+
+test('a restart leaves a frozen connection behind, and tries new ones until one stands', async (t) => {
+  const { server, relay, client, clock } = await connectThrough(t);
+  relay.freeze();
+  const asked = client.request(STATFS);
+  client.restart('no keepalive was answered');
+  assert.equal(client.up, false);
+  await relay.until(2);
+  clock.advance(CONNECT_MS_MAX);
+  await relay.until(3);
+  relay.thaw();
+  clock.advance(CONNECT_MS_MAX);
+  await server.until(() => server.requests.length === 1);
+  server.reply(server.requests[0]?.id ?? 0n);
+  await asked;
+  assert.equal(client.up, true);
+});
+
+test('a welcome may take as long as another mount is waited for', async (t) => {
+  const { server, client, clock } = await connectThrough(t);
+  server.onHello = () => undefined;
+  client.restart('test');
+  await server.until(() => server.hellos === 2);
+  const early = client.request(STATFS);
+  clock.advance(19_000);
+  // It fails in the same sweep that would start a new try.
+  await assert.rejects(early, { code: 'EIO' });
+  server.welcome(1);
+  const asked = client.request(STATFS);
+  await server.until(() => server.requests.length === 1);
+  server.reply(server.requests[0]?.id ?? 0n);
+  await asked;
+  assert.equal(server.hellos, 2);
+});
+
+test('without a welcome for 20 s another try is made', async (t) => {
+  const { server, client, clock } = await connectThrough(t);
+  server.onHello = () => undefined;
+  client.restart('test');
+  await server.until(() => server.hellos === 2);
+  clock.advance(20_000);
+  await server.until(() => server.hellos === 3);
+});
+
+test('a mount that is asked to share forgets, then says so, and is not alone any more', async (t) => {
+  const socketPath = await socketIn(t);
+  const server = await ScriptedMetaserver.start(socketPath);
+  t.after(() => server[Symbol.asyncDispose]());
+  const events: unknown[] = [];
+  const client = await SessionClient.open({
+    ...options(socketPath, new ManualClock()),
+    onShare: () => events.push('share', server.requests.length),
+    onPush: ({ body }) => events.push('push', body?.$case),
+  });
+  t.after(() => client[Symbol.asyncDispose]());
+  assert.equal(client.alone, true);
+  server.push({ $case: 'share', value: {} });
+  await server.until(() => server.requests.length === 1);
+  assert.deepEqual(server.requests[0]?.op, { $case: 'shared', value: {} });
+  assert.deepEqual(events, ['share', 0, 'push', 'share']);
+  assert.equal(client.alone, false);
+});
+
+test('being alone ends with silence and with the stream, and a welcome brings it back', async (t) => {
+  const { server, client } = await connect(t);
+  client.silence();
+  assert.equal(client.alone, false);
+  server.drop();
+  const asked = client.request(STATFS);
+  await server.until(() => server.hellos === 2 && server.requests.length > 0);
+  server.reply(server.requests.at(-1)?.id ?? 0n);
+  await asked;
+  assert.equal(client.alone, true);
+  client.restart('test');
+  assert.equal(client.alone, false);
+});
+
+test('each connection says what the peer serves at that time', async (t) => {
+  let peerPort = 0;
+  const socketPath = await socketIn(t);
+  const server = await ScriptedMetaserver.start(socketPath);
+  t.after(() => server[Symbol.asyncDispose]());
+  const hello = (): PeerHello => ({ advertise: 'here', peerPort });
+  const client = await SessionClient.open({ ...options(socketPath, new ManualClock()), hello });
+  t.after(() => client[Symbol.asyncDispose]());
+  assert.deepEqual([server.hello?.advertise, server.hello?.peerPort], ['here', 0]);
+  peerPort = 7481;
+  client.restart('the chunk service was opened');
+  await server.until(() => server.hellos === 2);
+  assert.equal(server.hello?.peerPort, 7481);
 });

@@ -40,7 +40,8 @@ export interface ConnectionOptions {
 export interface StuckRequest {
   readonly op: string;
   readonly ms: number;
-  readonly for: 'metaserver' | 'disk';
+  /** `metaserver`, `disk`, or a peer: `peer beta`. */
+  readonly for: string;
 }
 
 export type Encode<T> = (reply: ReplyWriter, value: T) => number;

@@ -1,0 +1,121 @@
+/**
+ * Calls to the peer that leads a file's group, tried again within a bound: while it does not
+ * answer, while it or this node waits for a newer map, and when the file was cut meanwhile. What
+ * is still not done then fails with EIO and a sentence that names the peer.
+ */
+import { FsError } from '../../common/errno.ts';
+import { delay, within } from '../../common/lifecycle.ts';
+import type { FileRight } from '../../peer/chunk-store.ts';
+import type { PeerTarget } from '../../peer/chunk-client.ts';
+import type { RequestContext } from '../driver/driver.ts';
+import type { Inode } from '../vfs/inode.ts';
+import type { Rights } from './rights.ts';
+
+const PAUSE_MS = 200;
+const AGAIN = new Set(['EHOSTUNREACH', 'EAGAIN', 'ECONNREFUSED', 'ETIMEDOUT']);
+
+export interface HomeCallsOptions {
+  readonly rights: Rights;
+  /** Bound of all tries together, milliseconds. */
+  readonly waitMs: number;
+  bootMs(): number;
+  /** The inode takes over what the metaserver says now. @throws FsError ESTALE it is gone */
+  refresh(inode: Inode, waiter: RequestContext | undefined): Promise<void>;
+}
+
+/** One try at a home. */
+export interface HomeAttempt {
+  readonly target: PeerTarget;
+  readonly right: FileRight;
+  readonly signal: AbortSignal;
+}
+
+export type HomeCall<T> = (attempt: HomeAttempt) => Promise<T>;
+
+export class HomeCalls {
+  readonly #options: HomeCallsOptions;
+
+  constructor(options: HomeCallsOptions) {
+    this.#options = options;
+  }
+
+  /** @throws FsError EIO past the bound, EINTR, and what the home refuses with */
+  async run<T>(inode: Inode, waiter: RequestContext | undefined, call: HomeCall<T>): Promise<T> {
+    const { bootMs, waitMs } = this.#options;
+    const endMs = bootMs() + waitMs;
+    const stop = new AbortController();
+    const timer = setTimeout(() => stop.abort(), waitMs);
+    try {
+      for (;;) {
+        this.#show(inode, waiter, stop);
+        const failure = await this.#attempt(inode, call, stop.signal);
+        if ('value' in failure) return failure.value;
+        const { error } = failure;
+        if (waiter?.interrupted === true) throw new FsError('EINTR', 'interrupted');
+        if (stop.signal.aborted || bootMs() >= endMs) throw this.#tooLong(inode, error);
+        if (error.code === 'ESTALE') await this.#refresh(inode, waiter, endMs - bootMs());
+        else if (!AGAIN.has(error.code)) throw error;
+        await this.#pause(stop.signal);
+      }
+    } finally {
+      clearTimeout(timer);
+      if (waiter !== undefined) {
+        waiter.interrupt = undefined;
+        waiter.waitsFor = undefined;
+      }
+    }
+  }
+
+  #refresh(inode: Inode, waiter: RequestContext | undefined, ms: number): Promise<void> {
+    return within(this.#options.refresh(inode, waiter), ms, 'asking the metaserver again');
+  }
+
+  async #attempt<T>(
+    inode: Inode,
+    call: HomeCall<T>,
+    signal: AbortSignal,
+  ): Promise<{ readonly value: T } | { readonly error: FsError }> {
+    const { rights } = this.#options;
+    try {
+      const right = rights.to(inode);
+      const target = this.#target(inode);
+      return { value: await call({ target, right, signal }) };
+    } catch (error) {
+      if (error instanceof FsError) return { error };
+      if (signal.aborted) return { error: new FsError('ETIMEDOUT', 'given up') };
+      throw error;
+    }
+  }
+
+  /** @throws FsError EHOSTUNREACH */
+  #target(inode: Inode): PeerTarget {
+    const peer = this.#options.rights.home(inode.rg);
+    if (peer?.address === undefined) {
+      throw new FsError('EHOSTUNREACH', `no address is known of ${peer?.name ?? 'its peer'}`);
+    }
+    return { nodeId: peer.nodeId, name: peer.name, address: peer.address };
+  }
+
+  #show(inode: Inode, waiter: RequestContext | undefined, stop: AbortController): void {
+    if (waiter === undefined) return;
+    waiter.waitsFor = `peer ${this.#options.rights.home(inode.rg)?.name ?? 'unknown'}`;
+    waiter.interrupt = () => stop.abort();
+  }
+
+  #pause(signal: AbortSignal): Promise<void> {
+    const { view } = this.#options.rights;
+    return Promise.race([delay(PAUSE_MS, signal), view.changed]);
+  }
+
+  #tooLong(inode: Inode, cause: FsError): FsError {
+    const { rights, waitMs } = this.#options;
+    const seconds = Math.round(waitMs / 1000);
+    const peer = rights.home(inode.rg);
+    const down = peer?.up === false ? `, down since ${new Date(peer.sinceMs).toISOString()}` : '';
+    return new FsError(
+      'EIO',
+      `the only copy of ino ${inode.ino} is on ${peer?.name ?? 'an unknown peer'}${down}: not reached for ${seconds} s`,
+      { cause },
+    );
+  }
+}

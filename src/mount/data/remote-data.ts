@@ -1,0 +1,306 @@
+/**
+ * Files whose home is another peer. What is written waits on this disk until close, fsync, five
+ * seconds or 64 MiB send the written ranges to the home; until they are published they stay here
+ * too, and lie over what is read (H4, H6 in docs/PROTOCOL.md).
+ */
+import type { Attr, Timespec } from '../../common/attr.ts';
+import { FsError } from '../../common/errno.ts';
+import { BLOCK_BYTES, BLOCKS_PER_CHUNK, CHUNK_BYTES, type Ino } from '../../common/ids.ts';
+import type { TaskGroup } from '../../common/lifecycle.ts';
+import type { Logger } from '../../common/log.ts';
+import type { ChunkClient } from '../../peer/chunk-client.ts';
+import type { RequestContext, Result } from '../driver/driver.ts';
+import type { DirtyAttr, Inode } from '../vfs/inode.ts';
+import type { Interval, IntervalSet } from '../core/intervals.ts';
+import type { DataPath, HomeState, Publish } from './data-path.ts';
+import type { HomeAttempt, HomeCalls } from './home-calls.ts';
+import type { KnownVersions } from './known-versions.ts';
+import type { RemoteReader } from './remote-reader.ts';
+import type { Rights } from './rights.ts';
+import type { WritebackFiles } from './writeback-files.ts';
+import { Written } from './written.ts';
+
+const PIECE_BYTES = 512 * 1024;
+const CALL_BYTES = 32 * 1024 * 1024;
+/** This much waiting starts a transfer, twice as much makes writers wait for one. */
+const WAITING_BYTES = 64 * 1024 * 1024;
+const SECTOR_BYTES = 512;
+
+export interface RemoteDataOptions {
+  readonly files: WritebackFiles;
+  readonly client: Pick<ChunkClient, 'write' | 'cut' | 'sync'>;
+  readonly calls: HomeCalls;
+  readonly reader: RemoteReader;
+  readonly rights: Rights;
+  readonly versions: KnownVersions;
+  readonly tasks: TaskGroup;
+  readonly log: Logger;
+}
+
+export class RemoteData implements DataPath {
+  readonly #options: RemoteDataOptions;
+  readonly #written = new Map<Ino, Written>();
+  #waitingBytes = 0;
+
+  constructor(options: RemoteDataOptions) {
+    this.#options = options;
+  }
+
+  created(): void {}
+
+  read(context: RequestContext, inode: Inode, offset: number, target: Uint8Array): Result<void> {
+    const end = offset + target.length;
+    const written = this.#written.get(inode.ino);
+    if (written?.covers(offset, end) === true) {
+      this.#options.files.read(inode.ino, offset, target);
+      return undefined;
+    }
+    // Copies: what is published while the rest is fetched is not here any more then.
+    const patches = this.#overlay(inode.ino, offset, end).map(({ start, end: stop }) => {
+      const bytes = new Uint8Array(stop - start);
+      this.#options.files.read(inode.ino, start, bytes);
+      return { start, bytes };
+    });
+    const lay = (): void => {
+      for (const { start, bytes } of patches) target.set(bytes, start - offset);
+      for (const { start, end: stop } of this.#overlay(inode.ino, offset, end)) {
+        this.#options.files.read(inode.ino, start, target.subarray(start - offset, stop - offset));
+      }
+    };
+    const published = Math.max(0, Math.min(target.length, inode.publishedSize - offset));
+    target.fill(0, published);
+    const base = target.subarray(0, published);
+    const done = published > 0 ? this.#options.reader.read(context, inode, offset, base) : undefined;
+    if (done instanceof Promise) return done.then(lay);
+    lay();
+    return undefined;
+  }
+
+  mustPrepare(): boolean {
+    return false;
+  }
+
+  async prepare(): Promise<void> {}
+
+  write(inode: Inode, offset: number, data: Uint8Array, now: Timespec): Result<void> {
+    const written = this.#of(inode.ino);
+    if (this.#waitingBytes >= 2 * WAITING_BYTES && written.queue.isBusy) {
+      return written.queue.drain().then(() => this.write(inode, offset, data, now));
+    }
+    this.#options.files.write(inode.ino, offset, data);
+    const before = written.unsentBytes;
+    written.add(offset, offset + data.length);
+    inode.wrote(offset + data.length, now);
+    this.#waitingBytes += written.unsentBytes - before;
+    if (this.#waitingBytes >= WAITING_BYTES && !written.queue.isBusy) {
+      this.#options.tasks.run(async () => {
+        await written.queue.run(() => this.#send(inode, written, undefined));
+      });
+    }
+    return undefined;
+  }
+
+  async publish(
+    inode: Inode,
+    waiter: RequestContext | undefined,
+    publish: Publish,
+  ): Promise<void> {
+    const written = this.#of(inode.ino);
+    await written.queue.run(async () => {
+      const { dirty, ...state } = await this.#send(inode, written, waiter);
+      if (dirty === undefined) return;
+      const ranges = written.startPublication();
+      try {
+        const attr = await publish(state, dirty);
+        this.#carry(inode, attr, state, ranges);
+        inode.published(attr, dirty, state);
+        written.published();
+      } catch (error) {
+        written.failed();
+        throw error;
+      } finally {
+        this.#settle(inode.ino, written);
+      }
+    });
+  }
+
+  async again(inode: Inode): Promise<void> {
+    const written = this.#written.get(inode.ino);
+    if (written === undefined) return;
+    const before = written.unsentBytes;
+    written.resend();
+    this.#waitingBytes += written.unsentBytes - before;
+  }
+
+  async sync(inode: Inode, waiter: RequestContext | undefined): Promise<HomeState> {
+    const { calls, client } = this.#options;
+    const written = this.#of(inode.ino);
+    try {
+      // One right for both: a home that restarts in between is given everything again.
+      return await written.queue.run(() =>
+        calls.run(inode, waiter, async (attempt) => {
+          const { right, signal, target } = attempt;
+          await this.#sendUnder(inode, written, attempt);
+          await client.sync(target, { right, ino: inode.ino }, signal);
+          return { cuts: right.cuts, rgEpoch: right.rgEpoch };
+        }),
+      );
+    } finally {
+      this.#settle(inode.ino, written);
+    }
+  }
+
+  /** The home must have made earlier cuts before bytes behind them count again. */
+  async grow(inode: Inode, _size: number, waiter: RequestContext | undefined): Promise<void> {
+    await this.#options.calls.run(inode, waiter, ({ target, right, signal }) =>
+      this.#options.client.sync(target, { right, ino: inode.ino }, signal),
+    );
+  }
+
+  /** The home hears of it with the next call at the latest, so nobody waits for this one. */
+  async cut(inode: Inode, size: number): Promise<void> {
+    const { client, log, rights, tasks, versions } = this.#options;
+    const written = this.#written.get(inode.ino);
+    if (written !== undefined) {
+      const before = written.unsentBytes;
+      written.clip(size);
+      this.#waitingBytes += written.unsentBytes - before;
+    }
+    versions.drop(inode.ino);
+    tasks.run(async () => {
+      const peer = rights.home(inode.rg);
+      if (peer?.address === undefined) return;
+      const target = { nodeId: peer.nodeId, name: peer.name, address: peer.address };
+      try {
+        await client.cut(target, { right: rights.to(inode), ino: inode.ino, size });
+      } catch (error) {
+        if (!(error instanceof FsError)) throw error;
+        log.debug('the home will hear of a cut later', { ino: inode.ino, error });
+      }
+    });
+  }
+
+  release(inode: Inode): void {
+    this.#options.reader.forget(inode.ino);
+  }
+
+  forget(inode: Inode): void {
+    const written = this.#written.get(inode.ino);
+    this.#options.versions.drop(inode.ino);
+    if (written === undefined) return;
+    this.#waitingBytes -= written.unsentBytes;
+    this.#written.delete(inode.ino);
+    this.#options.files.discard(inode.ino);
+  }
+
+  blocks(attr: Attr): number {
+    return Math.ceil(attr.size / SECTOR_BYTES);
+  }
+
+  #of(ino: Ino): Written {
+    let written = this.#written.get(ino);
+    if (written === undefined) {
+      written = new Written();
+      this.#written.set(ino, written);
+    }
+    return written;
+  }
+
+  #overlay(ino: Ino, start: number, end: number): Interval[] {
+    return this.#written.get(ino)?.within(start, end) ?? [];
+  }
+
+  /**
+   * In the file's queue.
+   * @returns under what the bytes lie at the home now, and the size and mtime that cover them
+   */
+  #send(
+    inode: Inode,
+    written: Written,
+    waiter: RequestContext | undefined,
+  ): Promise<HomeState & { readonly dirty: DirtyAttr | undefined }> {
+    return this.#options.calls.run(inode, waiter, async (attempt) => {
+      const { right } = attempt;
+      const dirty = await this.#sendUnder(inode, written, attempt);
+      return { cuts: right.cuts, rgEpoch: right.rgEpoch, dirty };
+    });
+  }
+
+  async #sendUnder(
+    inode: Inode,
+    written: Written,
+    { target, right, signal }: HomeAttempt,
+  ): Promise<DirtyAttr | undefined> {
+    const before = written.unsentBytes;
+    const taken = written.take(right);
+    const { dirty } = inode;
+    this.#waitingBytes -= before;
+    try {
+      for (const ranges of batches(taken)) {
+        const pieces = this.#pieces(inode.ino, ranges);
+        await this.#options.client.write(target, { right, ino: inode.ino }, pieces, signal);
+      }
+      return dirty;
+    } catch (error) {
+      const left = written.unsentBytes;
+      written.giveBack(taken);
+      this.#waitingBytes += written.unsentBytes - left;
+      throw error;
+    } finally {
+      for (const range of taken.ranges()) this.#forgetBlocks(inode.ino, range);
+    }
+  }
+
+  *#pieces(
+    ino: Ino,
+    ranges: readonly Interval[],
+  ): Iterable<{ readonly offset: number; readonly data: Uint8Array }> {
+    for (const { start, end } of ranges) {
+      const data = new Uint8Array(end - start);
+      this.#options.files.read(ino, start, data);
+      yield { offset: start, data };
+    }
+  }
+
+  #forgetBlocks(ino: Ino, { start, end }: Interval): void {
+    for (let chunk = Math.floor(start / CHUNK_BYTES); chunk * CHUNK_BYTES < end; chunk += 1) {
+      const base = chunk * CHUNK_BYTES;
+      const blockFirst = Math.max(0, Math.floor((start - base) / BLOCK_BYTES));
+      const blockEnd = Math.min(BLOCKS_PER_CHUNK, Math.ceil((end - base) / BLOCK_BYTES));
+      this.#options.versions.forget(ino, { chunk, blockFirst, blockEnd });
+    }
+  }
+
+  /** Nobody else has published in between: the blocks not written are what they were. */
+  #carry(inode: Inode, attr: Attr, { rgEpoch }: HomeState, ranges: readonly Interval[]): void {
+    if (attr.dv !== inode.dv + 1) return;
+    const { versions } = this.#options;
+    // Once more: a read that was under way may have brought versions from before the write.
+    for (const range of ranges) this.#forgetBlocks(inode.ino, range);
+    versions.carry(inode.ino, { dv: inode.dv, rgEpoch }, { dv: attr.dv, rgEpoch });
+  }
+
+  #settle(ino: Ino, written: Written): void {
+    if (!written.isEmpty || this.#written.get(ino) !== written) return;
+    this.#written.delete(ino);
+    this.#options.files.discard(ino);
+  }
+}
+
+/** Ranges of at most one piece each, so many that a call stays small. */
+function* batches(set: IntervalSet): Iterable<readonly Interval[]> {
+  let batch: Interval[] = [];
+  let bytes = 0;
+  for (const range of set.ranges()) {
+    for (let start = range.start; start < range.end; start += PIECE_BYTES) {
+      const end = Math.min(range.end, start + PIECE_BYTES);
+      batch.push({ start, end });
+      bytes += end - start;
+      if (bytes < CALL_BYTES) continue;
+      yield batch;
+      batch = [];
+      bytes = 0;
+    }
+  }
+  if (batch.length > 0) yield batch;
+}

@@ -1,0 +1,246 @@
+/**
+ * This node's part in the cluster, with or without a mount: its store and cache, its chunk service,
+ * its session as a peer, and the keepalive of all its sessions.
+ */
+import { randomInt } from 'node:crypto';
+import { join } from 'node:path';
+import { SessionKind } from '../../gen/meta.ts';
+import { type Address, formatAddress } from '../common/address.ts';
+import { attrFromWire } from '../common/rpc/codec.ts';
+import { type Clock, wallMs } from '../common/clock.ts';
+import { FsError } from '../common/errno.ts';
+import type { ClusterId, Ino, NodeId } from '../common/ids.ts';
+import { DisposeStack } from '../common/lifecycle.ts';
+import type { Logger } from '../common/log.ts';
+import { KeepAliveClient } from '../common/rpc/keepalive-client.ts';
+import { SessionClient } from '../common/rpc/session-client.ts';
+import type { SessionOptions } from '../common/rpc/session-options.ts';
+import { ChunkClient } from '../peer/chunk-client.ts';
+import { ChunkListener } from '../peer/chunk-listener.ts';
+import { ChunkService } from '../peer/chunk-service.ts';
+import { Home } from '../peer/home.ts';
+import { Peer } from '../peer/node.ts';
+import { KnownVersions } from './data/known-versions.ts';
+import type { NodeData } from './data/mount-data.ts';
+import { ClusterView } from './data/rights.ts';
+import { WritebackFiles } from './data/writeback-files.ts';
+import { PeerProbe } from './peer-probe.ts';
+import { PeerSession } from './peer-session.ts';
+
+/** What the node needs to know of its state folder. */
+export interface NodeState {
+  readonly dir: string;
+  readonly clusterId: ClusterId;
+  readonly clusterName: string;
+  readonly nodeId: NodeId;
+  readonly nodeName: string;
+}
+
+export interface MemberOptions {
+  readonly state: NodeState;
+  /** `unix:PATH` or HOST:PORT. */
+  readonly metaserver: string;
+  /** Where other nodes fetch chunks; undefined: this node is a client only. */
+  readonly peerListen: Address | undefined;
+  /** The host that others reach this node at; undefined: where its connection comes from. */
+  readonly advertise: string | undefined;
+  /** Limit of the cache; undefined: the node decides. */
+  readonly cacheBytes: number | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** How long a request of the peer waits for an unreachable metaserver. */
+const WAIT_MS = 60_000;
+/** An answered keepalive that is older than this says nothing about now (L3 in docs/PROTOCOL.md). */
+const FRESH_MS = 10_000;
+
+interface MemberParts {
+  readonly peer: Peer;
+  readonly data: NodeData;
+  readonly service: ChunkService;
+  readonly listener: ChunkListener;
+  readonly probe: PeerProbe;
+  readonly stack: DisposeStack;
+}
+
+export class Member implements AsyncDisposable {
+  readonly peer: Peer;
+  readonly data: NodeData;
+  readonly service: ChunkService;
+  readonly probe: PeerProbe;
+  readonly session: PeerSession;
+  readonly #options: MemberOptions;
+  readonly #listener: ChunkListener;
+  readonly #stack: DisposeStack;
+  readonly #sessions = new Set<SessionClient>();
+  #keepalive: KeepAliveClient | undefined;
+  #peerSession: SessionClient | undefined;
+
+  private constructor(options: MemberOptions, parts: MemberParts) {
+    this.#options = options;
+    this.peer = parts.peer;
+    this.data = parts.data;
+    this.service = parts.service;
+    this.probe = parts.probe;
+    this.#listener = parts.listener;
+    this.#stack = parts.stack;
+    this.session = new PeerSession({
+      nodeId: options.state.nodeId,
+      metaserver: options.metaserver,
+      store: parts.peer.store,
+      home: parts.data.home,
+      view: parts.data.view,
+      probe: parts.probe,
+      log: options.log,
+    });
+  }
+
+  /** @throws FsError when the store is unusable, an address is taken, or no metaserver answers */
+  static async start(options: MemberOptions): Promise<Member> {
+    const { cacheBytes, clock, log, peerListen, state } = options;
+    await using stack = new DisposeStack();
+    const peerOptions = { stateDir: state.dir, clock, log: log.child('peer') };
+    const peer = stack.use(
+      await Peer.open({ ...peerOptions, ...(cacheBytes !== undefined && { cacheBytes }) }),
+    );
+    const files = new WritebackFiles(join(state.dir, 'writeback'));
+    stack.defer(() => files.closeAll());
+    const left = await files.clear();
+    if (left.length > 0) {
+      log.warn('an earlier process ended before what it wrote was published', { inos: left });
+    }
+    const bootMs = (): number => clock.bootMs();
+    const { clusterId, nodeId } = state;
+    const client = stack.use(new ChunkClient({ clusterId, bootMs }));
+    let member: Member | undefined;
+    const home = new Home({
+      store: peer.store,
+      log: log.child('peer'),
+      fetchAttr: (ino) => (member === undefined ? notYet() : member.#fetchAttr(ino)),
+    });
+    const service = new ChunkService({ home, cache: peer.cache, clusterId, nodeId, log });
+    const listener = stack.use(new ChunkListener([service.served]));
+    const data: NodeData = {
+      store: peer.store,
+      home,
+      cache: peer.cache,
+      client,
+      files,
+      view: new ClusterView(),
+      versions: new KnownVersions(),
+      counts: { hits: 0, misses: 0 },
+    };
+    const probe = new PeerProbe({ client, bootMs });
+    const parts = { peer, data, service, listener, probe, stack: new DisposeStack() };
+    member = new Member(options, parts);
+    if (peerListen !== undefined) await listener.listen(peerListen);
+    await member.#connect(stack);
+    member.#stack.use(stack.move());
+    return member;
+  }
+
+  /** Where others fetch chunks. */
+  get address(): Address | undefined {
+    return this.#listener.address;
+  }
+
+  /** How far the metaserver's clock is ahead of ours, milliseconds. */
+  get wallSkewMs(): number {
+    return this.#keepalive?.wallSkewMs ?? 0;
+  }
+
+  /** Opens the chunk service at another address, and lets the cluster know. */
+  async listen(wanted: Address): Promise<Address> {
+    const address = await this.#listener.listen(wanted);
+    this.#options.log.info('serving chunks', { address: formatAddress(address) });
+    this.#peerSession?.restart('this node has a new address');
+    return address;
+  }
+
+  /** What a session of this node needs to begin. */
+  sessionOptions(
+    kind: SessionKind,
+    waitMs: number,
+  ): Omit<SessionOptions, 'onWelcome' | 'onPush' | 'onShare'> {
+    const { advertise = '', clock, log, metaserver, state } = this.#options;
+    return {
+      address: metaserver,
+      clusterId: state.clusterId,
+      nodeId: state.nodeId,
+      nodeName: state.nodeName,
+      kind,
+      instance: randomInt(1, 2 ** 47),
+      waitMs,
+      bootMs: () => clock.bootMs(),
+      hello: () => ({ advertise, peerPort: this.#listener.address?.port ?? 0 }),
+      log: log.child(kind === SessionKind.PEER ? 'peer.session' : 'mount.session'),
+    };
+  }
+
+  /** Keeps the session alive until it is disposed. */
+  keepAlive(session: SessionClient): AsyncDisposable {
+    this.#sessions.add(session);
+    return {
+      [Symbol.asyncDispose]: async () => {
+        this.#sessions.delete(session);
+      },
+    };
+  }
+
+  /** The metaserver has answered so lately that it has not given up this node's sessions. */
+  get heardLately(): boolean {
+    const sentMs = this.#keepalive?.lastAnsweredSentMs;
+    return sentMs !== undefined && this.#options.clock.bootMs() - sentMs <= FRESH_MS;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack[Symbol.asyncDispose]();
+  }
+
+  async #connect(stack: DisposeStack): Promise<void> {
+    const { clock, log, metaserver } = this.#options;
+    const session = await SessionClient.open({
+      ...this.sessionOptions(SessionKind.PEER, WAIT_MS),
+      onWelcome: (welcome) => this.session.onWelcome(welcome),
+      onPush: (frame) => this.session.onPush(frame),
+    });
+    // The session ends first, which ends every wait for its answers.
+    stack.defer(() => this.session.close());
+    stack.use(session);
+    this.#peerSession = session;
+    stack.use(this.keepAlive(session));
+    this.#keepalive = stack.use(
+      new KeepAliveClient({
+        address: metaserver,
+        sessions: () => [...this.#sessions].filter(({ up }) => up),
+        bootMs: () => clock.bootMs(),
+        wallMs: () => wallMs(clock),
+        log: log.child('keepalive'),
+        onAway: () => this.#restartSessions('the metaserver does not answer'),
+        onEnded: (sids) => {
+          log.warn('the metaserver has ended sessions of this node', { sids });
+        },
+      }),
+    );
+    this.session.attach(session);
+  }
+
+  #restartSessions(reason: string): void {
+    for (const session of this.#sessions) session.restart(reason);
+  }
+
+  async #fetchAttr(ino: Ino): Promise<{ readonly size: number; readonly cuts: number }> {
+    const session = this.#peerSession;
+    if (session === undefined) return notYet();
+    const result = await session.request({ $case: 'getattr', value: { ino: BigInt(ino) } });
+    if (result.$case !== 'attr' || result.value.attr === undefined) {
+      throw new FsError('EPROTO', 'a reply of the metaserver lacks attributes');
+    }
+    return attrFromWire(result.value.attr);
+  }
+}
+
+function notYet(): Promise<never> {
+  return Promise.reject(new FsError('EAGAIN', 'this node is still starting'));
+}

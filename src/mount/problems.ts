@@ -1,0 +1,87 @@
+/** What of this node a person should know of, and what to do about it. */
+import type { Clock } from '../common/clock.ts';
+import type { Member } from './member.ts';
+import type { Mounted } from './mounted.ts';
+import { silentSince } from './peer-session.ts';
+
+export interface Problem {
+  readonly code: string;
+  readonly message: string;
+  readonly action: string;
+}
+
+export interface ProblemSources {
+  readonly member: Member;
+  readonly mounted: Mounted | undefined;
+  readonly clock: Clock;
+  /** The metaserver answers. */
+  readonly reachable: boolean;
+}
+
+const SKEW_MS_MAX = 10_000;
+
+export function localProblems(sources: ProblemSources): Problem[] {
+  return [...sources.member.peer.status().problems, ...found(sources)];
+}
+
+function* found(sources: ProblemSources): Iterable<Problem> {
+  if (!sources.reachable) {
+    yield metaserverDown(sources);
+    // While it answers, it names whom this node cannot reach.
+    yield* unreachablePeers(sources);
+  }
+  const skewMs = sources.member.wallSkewMs;
+  if (Math.abs(skewMs) > SKEW_MS_MAX) yield clockOff(skewMs);
+  yield* stuckRequest(sources);
+}
+
+function secondsSince({ clock }: ProblemSources, sinceMs: number): number {
+  return Math.max(0, Math.round((clock.bootMs() - sinceMs) / 1000));
+}
+
+function metaserverDown(sources: ProblemSources): Problem {
+  const { member, mounted } = sources;
+  const session = mounted?.session;
+  const sinceMs = session?.up === false ? silentSince(session) : member.session.silentSinceMs;
+  return {
+    code: 'metaserver-down',
+    message: `the metaserver does not answer (for ${secondsSince(sources, sinceMs)} s)`,
+    action: 'run the same `dfs mount` again on its machine: it starts what does not run',
+  };
+}
+
+function* unreachablePeers(sources: ProblemSources): Iterable<Problem> {
+  const { data, probe } = sources.member;
+  for (const { name, nodeId } of data.view.map.peers.values()) {
+    const sinceMs = probe.silentSince(nodeId);
+    if (sinceMs === undefined) continue;
+    yield {
+      code: 'peer-unreachable',
+      message: `${name} does not answer this node (for ${secondsSince(sources, sinceMs)} s)`,
+      action: 'see whether dfs runs there, and whether a firewall stands between',
+    };
+  }
+}
+
+function clockOff(skewMs: number): Problem {
+  const direction = skewMs > 0 ? 'behind' : 'ahead of';
+  return {
+    code: 'clock-off',
+    message: `the clock of this machine is ${Math.round(Math.abs(skewMs) / 1000)} s ${direction} the metaserver’s`,
+    action: 'let both take their time from the same source (NTP): file times are wrong meanwhile',
+  };
+}
+
+function* stuckRequest({ mounted }: ProblemSources): Iterable<Problem> {
+  const slowest = mounted?.driver.connection.stuck(10_000)[0];
+  if (slowest === undefined) return;
+  const whom = slowest.for.startsWith('peer ') ? slowest.for : `the ${slowest.for}`;
+  yield {
+    code: 'request-stuck',
+    message: `${slowest.op} has been waiting for ${whom} for ${Math.round(slowest.ms / 1000)} s`,
+    action:
+      slowest.for === 'disk'
+        ? 'see log/node.log, and whether the disk that holds the state folder answers'
+        : 'it fails with EIO at its bound; see the problems above for the cause',
+  };
+}

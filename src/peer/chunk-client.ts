@@ -1,0 +1,247 @@
+/**
+ * Calls to the chunk services of other peers. Each call is one attempt; one that makes no progress
+ * for 10 s is given up, so a peer that hangs is as bad as one that is gone, and no worse.
+ */
+import { Metadata } from '@grpc/grpc-js';
+import type { ChunkReadRequest, ChunkServiceClient, ChunkWriteFrame } from '../../gen/peer.ts';
+import { native } from '../../native/index.ts';
+import { FsError } from '../common/errno.ts';
+import type { ClusterId, Ino, NodeId } from '../common/ids.ts';
+import { deferred } from '../common/lifecycle.ts';
+import type { BlockRun, BlockVersions, FileRight } from './chunk-store.ts';
+import { Attempt } from './peer-call-client.ts';
+import { PeerConnections } from './peer-connections.ts';
+import { rightToWire } from './peer-wire.ts';
+import { checkFrame, type ReceivedBlocks } from './received-blocks.ts';
+
+export type { ReceivedBlocks } from './received-blocks.ts';
+
+/** A peer and where it is dialled. */
+export interface PeerTarget {
+  readonly nodeId: NodeId;
+  readonly name: string;
+  /** HOST:PORT */
+  readonly address: string;
+}
+
+export interface FileCall {
+  readonly right: FileRight;
+  readonly ino: Ino;
+}
+
+export interface ReadCall extends FileCall {
+  readonly run: BlockRun;
+  /** What the caller holds, one entry a block: unchanged blocks come without bytes. */
+  readonly have?: BlockVersions;
+  /** Of a peer that is not the home: only blocks it has cached in exactly the versions of `have`. */
+  readonly cached?: boolean;
+}
+
+export interface WrittenRange {
+  readonly offset: number;
+  /** At most 1 MiB. */
+  readonly data: Uint8Array;
+}
+
+export interface ChunkClientOptions {
+  readonly clusterId: ClusterId;
+  readonly bootMs: () => number;
+  /** Without progress for so long an attempt is given up, milliseconds. */
+  readonly idleMs?: number;
+}
+
+const IDLE_MS = 10_000;
+
+/**
+ * All methods: @throws FsError EHOSTUNREACH the peer does not answer · ETIMEDOUT `signal` was
+ * aborted · EIO damaged on the way · what the peer refuses with
+ */
+export class ChunkClient implements AsyncDisposable {
+  readonly #options: ChunkClientOptions;
+  readonly #connections: PeerConnections;
+  #bytesFetched = 0;
+  #bytesSent = 0;
+
+  constructor(options: ChunkClientOptions) {
+    this.#options = options;
+    this.#connections = new PeerConnections(options);
+  }
+
+  /** File bytes that came from other peers. */
+  get bytesFetched(): number {
+    return this.#bytesFetched;
+  }
+
+  /** File bytes sent to other peers. */
+  get bytesSent(): number {
+    return this.#bytesSent;
+  }
+
+  /** Hands on blocks as they arrive, in order. */
+  async read(
+    target: PeerTarget,
+    call: ReadCall,
+    onBlocks: (blocks: ReceivedBlocks) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const request = this.#readRequest(target, call);
+    let expected = call.run.blockFirst;
+    await this.#attempt(target, signal, (client, attempt) => {
+      const stream = client.read(request);
+      attempt.onGivenUp(() => stream.cancel());
+      stream.on('data', (frame) => {
+        try {
+          const blocks = checkFrame(frame, { ...call.run, blockFirst: expected });
+          this.#bytesFetched += blocks.data.length;
+          expected += blocks.count;
+          onBlocks(blocks);
+          attempt.progress();
+        } catch (error) {
+          attempt.fail(error);
+        }
+      });
+      stream.on('error', (error) => attempt.fail(error));
+      stream.on('end', () => attempt.done());
+    });
+    if (expected < call.run.blockEnd && call.cached !== true) {
+      throw new FsError('EIO', `${target.name} sent fewer blocks than it was asked for`);
+    }
+  }
+
+  /** All ranges are applied, in order, or none of them. */
+  async write(
+    target: PeerTarget,
+    { right, ino }: FileCall,
+    ranges: Iterable<WrittenRange>,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    await this.#attempt(target, signal, (client, attempt) => {
+      const stream = client.write(new Metadata(), (error) => {
+        if (error === null) attempt.done();
+        else attempt.fail(error);
+      });
+      attempt.onGivenUp(() => stream.cancel());
+      // Reported through the callback.
+      stream.on('error', () => undefined);
+      const header = { right: rightToWire(right, this.#identity(target)), ino: BigInt(ino) };
+      stream.write({ body: { $case: 'header', value: header } });
+      const left = ranges[Symbol.iterator]();
+      const fill = (): void => {
+        while (!attempt.isOver) {
+          const next = left.next();
+          if (next.done === true) {
+            stream.end();
+            return;
+          }
+          attempt.progress();
+          this.#bytesSent += next.value.data.length;
+          if (stream.write(dataFrame(next.value))) continue;
+          stream.once('drain', fillOrFail);
+          return;
+        }
+      };
+      const fillOrFail = (): void => {
+        try {
+          fill();
+        } catch (error) {
+          attempt.fail(error);
+        }
+      };
+      fillOrFail();
+    });
+  }
+
+  /** The metaserver has made cut `right.cuts`, to `size`; so has the peer when it resolves. */
+  async cut(
+    target: PeerTarget,
+    { right, ino, size }: FileCall & { readonly size: number },
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const file = { right: rightToWire(right, this.#identity(target)), ino: BigInt(ino) };
+    await this.#unary(target, signal, (client, answer) =>
+      client.cut({ ...file, size: BigInt(size) }, answer),
+    );
+  }
+
+  /** Everything written before is on stable storage when it resolves. */
+  async sync(target: PeerTarget, { right, ino }: FileCall, signal?: AbortSignal): Promise<void> {
+    const file = { right: rightToWire(right, this.#identity(target)), ino: BigInt(ino) };
+    await this.#unary(target, signal, (client, answer) => client.sync(file, answer));
+  }
+
+  /** Who answers at the address. */
+  async describe(
+    address: string,
+    signal?: AbortSignal,
+  ): Promise<{ readonly clusterId: string; readonly nodeId: string }> {
+    const found = deferred<{ clusterId: string; nodeId: string }>();
+    await this.#unary({ name: 'the peer', address }, signal, (client, answer) =>
+      client.describe({}, (error, reply) => {
+        if (error === null) {
+          const clusterId = Buffer.from(reply.clusterId).toString('hex');
+          found.resolve({ clusterId, nodeId: Buffer.from(reply.nodeId).toString('hex') });
+        }
+        answer(error);
+      }),
+    );
+    return found.promise;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#connections.closeAll();
+  }
+
+  #identity({ nodeId }: PeerTarget): { clusterId: ClusterId; nodeId: NodeId } {
+    return { clusterId: this.#options.clusterId, nodeId };
+  }
+
+  #readRequest(target: PeerTarget, { right, ino, run, have, cached }: ReadCall): ChunkReadRequest {
+    return {
+      right: rightToWire(right, this.#identity(target)),
+      ino: BigInt(ino),
+      chunk: BigInt(run.chunk),
+      blockFirst: run.blockFirst,
+      blockEnd: run.blockEnd,
+      haveEpochs: have === undefined ? [] : Array.from(have.epochs),
+      haveSeqs: have === undefined ? [] : Array.from(have.seqs, BigInt),
+      cached: cached ?? false,
+    };
+  }
+
+  async #unary(
+    target: Pick<PeerTarget, 'name' | 'address'>,
+    signal: AbortSignal | undefined,
+    call: (
+      client: ChunkServiceClient,
+      answer: (error: Error | null) => void,
+    ) => { cancel(): void },
+  ): Promise<void> {
+    await this.#attempt(target, signal, (client, attempt) => {
+      const running = call(client, (error) => {
+        if (error === null) attempt.done();
+        else attempt.fail(error);
+      });
+      attempt.onGivenUp(() => running.cancel());
+    });
+  }
+
+  async #attempt(
+    target: Pick<PeerTarget, 'name' | 'address'>,
+    signal: AbortSignal | undefined,
+    start: (client: ChunkServiceClient, attempt: Attempt) => void,
+  ): Promise<void> {
+    const { client, release } = this.#connections.take(target.address);
+    const attempt = new Attempt({ target, idleMs: this.#options.idleMs ?? IDLE_MS, signal });
+    try {
+      if (!attempt.isOver) start(client, attempt);
+      await attempt.outcome;
+    } finally {
+      release();
+    }
+  }
+}
+
+function dataFrame({ offset, data }: WrittenRange): ChunkWriteFrame {
+  const crc32c = native.crc32c(0, data, 0, data.length);
+  return { body: { $case: 'data', value: { offset: BigInt(offset), data, crc32c } } };
+}

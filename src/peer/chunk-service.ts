@@ -1,0 +1,223 @@
+/**
+ * The chunk service: other peers read, write, cut and sync files whose home this is, and read
+ * blocks of others that are cached here. Bounded: a call holds at most 64 MiB, few run at a time.
+ */
+import { once } from 'node:events';
+import {
+  Metadata,
+  type sendUnaryData,
+  type ServerReadableStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  status,
+} from '@grpc/grpc-js';
+import { native } from '../../native/index.ts';
+import * as wire from '../../gen/peer.ts';
+import { FsError, toFsError } from '../common/errno.ts';
+import { within } from '../common/lifecycle.ts';
+import type { Logger } from '../common/log.ts';
+import type { ServedService } from '../common/rpc/server.ts';
+import { WIRE_VERSION } from '../common/rpc/wire-version.ts';
+import { cacheFrames, homeFrames } from './block-frames.ts';
+import type { ChunkCache } from './chunk-cache.ts';
+import type { Home } from './home.ts';
+import {
+  haveOf,
+  inoOf,
+  type PeerIdentity,
+  rangeOf,
+  rightOf,
+  runOf,
+  sizeOf,
+} from './peer-wire.ts';
+
+const CALLS_MAX = 64;
+/** What one write call may hold until its end. */
+const WRITE_CALL_BYTES_MAX = 64 * 1024 * 1024;
+
+export interface ChunkServiceOptions extends PeerIdentity {
+  readonly home: Home;
+  readonly cache: ChunkCache;
+  readonly log: Logger;
+}
+
+/** A caller that neither takes nor gives anything this long is given up. */
+const STALLED_MS = 30_000;
+
+interface Written {
+  readonly header: wire.ChunkWriteHeader;
+  readonly ranges: readonly { readonly offset: number; readonly data: Uint8Array }[];
+}
+
+type ReadCall = ServerWritableStream<wire.ChunkReadRequest, wire.ChunkReadFrame>;
+type WriteCall = ServerReadableStream<wire.ChunkWriteFrame, wire.ChunkWriteReply>;
+
+/** How an FsError travels: the errno name beside the sentence. */
+function refusal(error: FsError): { code: status; details: string; metadata: Metadata } {
+  const metadata = new Metadata();
+  metadata.set('x-fs-errno', error.code);
+  return { code: status.ABORTED, details: error.message, metadata };
+}
+
+export class ChunkService {
+  readonly #options: ChunkServiceOptions;
+  #calls = 0;
+  #bytesServed = 0;
+
+  constructor(options: ChunkServiceOptions) {
+    this.#options = options;
+  }
+
+  /** File bytes sent to other peers since the start. */
+  get bytesServed(): number {
+    return this.#bytesServed;
+  }
+
+  get served(): ServedService {
+    const handlers: wire.ChunkServiceServer = {
+      describe: (_call, answer) => answer(null, this.#describe()),
+      read: (call) => {
+        this.#run(
+          () => this.#read(call),
+          (error) => call.emit('error', refusal(error)),
+        );
+      },
+      write: (call, answer) => this.#unary(answer, () => this.#write(call)),
+      cut: (call, answer) => this.#unary(answer, () => this.#cut(call)),
+      sync: (call, answer) => this.#unary(answer, () => this.#sync(call)),
+    };
+    return { definition: wire.ChunkServiceService, handlers };
+  }
+
+  #describe(): wire.PeerDescribeReply {
+    const { clusterId, nodeId } = this.#options;
+    return {
+      clusterId: Buffer.from(clusterId, 'hex'),
+      nodeId: Buffer.from(nodeId, 'hex'),
+      wireVersion: WIRE_VERSION,
+    };
+  }
+
+  #unary<Reply extends object>(answer: sendUnaryData<Reply>, work: () => Promise<Reply>): void {
+    this.#run(
+      async () => answer(null, await work()),
+      (error) => answer(refusal(error), null),
+    );
+  }
+
+  /** Every failure reaches the caller as an FsError; what is not one is a bug, and logged. */
+  #run(work: () => Promise<void>, fail: (error: FsError) => void): void {
+    if (this.#calls >= CALLS_MAX) {
+      fail(new FsError('EAGAIN', `this peer serves ${CALLS_MAX} calls already`));
+      return;
+    }
+    this.#calls += 1;
+    work()
+      .catch((error: unknown) => {
+        if (!(error instanceof FsError)) this.#options.log.error('a call failed', { error });
+        fail(toFsError(error, 'the peer failed on this call, its log says how'));
+      })
+      .finally(() => {
+        this.#calls -= 1;
+      });
+  }
+
+  async #read(call: ReadCall): Promise<void> {
+    const { cache, home } = this.#options;
+    const { request } = call;
+    const run = runOf(request);
+    const right = rightOf(request.right, this.#options);
+    const wanted = { right, ino: inoOf(request.ino), run, have: haveOf(request, run) };
+    const { have } = wanted;
+    if (!request.cached) {
+      await this.#send(call, homeFrames(home, wanted));
+      return;
+    }
+    if (have === undefined) throw new FsError('EINVAL', 'cached blocks are named by their versions');
+    await this.#send(call, cacheFrames(cache, { ...wanted, have }));
+  }
+
+  async #send(call: ReadCall, frames: AsyncIterable<wire.ChunkReadFrame>): Promise<void> {
+    for await (const frame of frames) {
+      if (call.cancelled) return;
+      this.#bytesServed += frame.data.length;
+      if (!call.write(frame)) await drained(call);
+    }
+    call.end();
+  }
+
+  /** Nothing is applied before all of it has arrived undamaged. */
+  async #write(call: WriteCall): Promise<wire.ChunkWriteReply> {
+    const written = await this.#received(call);
+    const right = rightOf(written.header.right, this.#options);
+    const ino = inoOf(written.header.ino);
+    for (const { offset, data } of written.ranges) {
+      await this.#options.home.write(right, ino, offset, data);
+    }
+    return {};
+  }
+
+  async #received(call: WriteCall): Promise<Written> {
+    const timer = setTimeout(() => call.destroy(), STALLED_MS);
+    try {
+      return await collect(call);
+    } catch (error) {
+      if (error instanceof FsError) throw error;
+      throw new FsError('EINTR', 'the caller gave up', { cause: error });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #cut({
+    request,
+  }: ServerUnaryCall<wire.CutRequest, wire.CutReply>): Promise<wire.CutReply> {
+    const right = rightOf(request.right, this.#options);
+    await this.#options.home.cutFor(right, inoOf(request.ino), sizeOf(request.size));
+    return {};
+  }
+
+  async #sync({
+    request,
+  }: ServerUnaryCall<wire.SyncRequest, wire.SyncReply>): Promise<wire.SyncReply> {
+    await this.#options.home.sync(rightOf(request.right, this.#options), inoOf(request.ino));
+    return {};
+  }
+}
+
+async function collect(frames: AsyncIterable<wire.ChunkWriteFrame>): Promise<Written> {
+  const ranges: { readonly offset: number; readonly data: Uint8Array }[] = [];
+  let header: wire.ChunkWriteHeader | undefined;
+  let bytes = 0;
+  for await (const { body } of frames) {
+    if (body?.$case === 'header' && header === undefined) {
+      header = body.value;
+      continue;
+    }
+    if (body?.$case !== 'data' || header === undefined) {
+      throw new FsError('EINVAL', 'a write is one header, then data');
+    }
+    const range = rangeOf(body.value);
+    bytes += range.data.length;
+    if (bytes > WRITE_CALL_BYTES_MAX) throw new FsError('E2BIG', 'a write call is over 64 MiB');
+    if (native.crc32c(0, range.data, 0, range.data.length) !== body.value.crc32c) {
+      throw new FsError('EIO', 'a range was damaged on the way');
+    }
+    ranges.push(range);
+  }
+  if (header === undefined) throw new FsError('EINVAL', 'a write without a header');
+  return { header, ranges };
+}
+
+/** The caller takes more, or is gone. */
+async function drained(call: ReadCall): Promise<void> {
+  const stop = new AbortController();
+  const { signal } = stop;
+  const events = ['drain', 'cancelled', 'close'].map((event) => once(call, event, { signal }));
+  try {
+    await within(Promise.race(events), STALLED_MS, 'a reader of chunks');
+  } finally {
+    stop.abort();
+    await Promise.allSettled(events);
+  }
+}
