@@ -114,6 +114,11 @@ export class TestNetwork implements AsyncDisposable {
     await this.cutOneWay(b, a);
   }
 
+  /** From now on nobody can begin a connection to it, as behind a router that hides it. */
+  async hide(index: number): Promise<void> {
+    await this.#at(index).ok('nft', 'add rule inet test input tcp flags & (syn | ack) == syn drop');
+  }
+
   /** Everybody reaches everybody again. */
   async heal(): Promise<void> {
     for (const namespace of this.#namespaces) {
