@@ -14,6 +14,8 @@ export type Role = 'node' | 'metaserver' | 'guardian';
 
 export interface ClusterOptions {
   readonly nodes: number;
+  /** Machines in the network; those beyond the nodes are for strangers. */
+  readonly machines?: number;
   readonly network: ClusterNetwork;
   /** More arguments for every `dfs mount`. */
   readonly mountArgs?: readonly string[];
@@ -40,6 +42,7 @@ export class TestCluster {
   readonly network: TestNetwork | undefined;
   readonly #options: ClusterOptions;
   readonly #nodes: ClusterNode[] = [];
+  readonly #strangers: DfsUnderTest[] = [];
   #join = '';
 
   private constructor(options: ClusterOptions, network: TestNetwork | undefined) {
@@ -49,7 +52,8 @@ export class TestCluster {
 
   /** Resolves when every node sees every other one up. Everything ends with the test. */
   static async start(t: TestContext, options: ClusterOptions): Promise<TestCluster> {
-    const network = options.network === 'host' ? undefined : await TestNetwork.open(options.nodes);
+    const machines = options.machines ?? options.nodes;
+    const network = options.network === 'host' ? undefined : await TestNetwork.open(machines);
     const cluster = new TestCluster(options, network);
     t.after(() => cluster.#close());
     for (let index = 0; index < options.nodes; index++) await cluster.#add(index);
@@ -72,9 +76,12 @@ export class TestCluster {
     return node;
   }
 
-  /** A state folder that has not joined, on the machine of node `index`. */
-  async stranger(t: TestContext, index: number): Promise<DfsUnderTest> {
-    return DfsUnderTest.create(t, {}, undefined, this.network?.node(index).prefix);
+  /** A state folder that has not joined, on machine `index`. */
+  async stranger(index: number): Promise<DfsUnderTest> {
+    const prefix = this.network?.node(index).prefix;
+    const dfs = await DfsUnderTest.createOwned({}, undefined, prefix);
+    this.#strangers.push(dfs);
+    return dfs;
   }
 
   /** Waits until every node is up and mounted, and sees the metaserver and all peers up. */
@@ -140,10 +147,11 @@ export class TestCluster {
     return index === 0 ? ['--listen', `${host}:0`, ...peer] : ['--join', this.#join, ...peer];
   }
 
-  /** Those that joined first: they have nothing left to say to the metaserver when it ends. */
+  /** Those that joined end first: they have nothing left to say when the metaserver ends. */
   async #close(): Promise<void> {
     await this.network?.heal();
-    for (const node of this.#nodes.toReversed()) await node.dfs.cleanUp();
+    const joined = this.#nodes.map(({ dfs }) => dfs).toReversed();
+    for (const dfs of [...this.#strangers.toReversed(), ...joined]) await dfs.cleanUp();
     await this.network?.[Symbol.asyncDispose]();
   }
 }
