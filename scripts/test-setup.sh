@@ -12,6 +12,8 @@ want make make
 want gcc gcc
 want flock util-linux
 want unshare util-linux
+want ip iproute2
+want nft nftables
 want ps procps
 want setfattr attr
 

@@ -100,7 +100,9 @@ export class World {
     assert.ok(client);
     if (client.outstanding.size >= IN_FLIGHT_MAX) return;
     const op = client === this.#peer ? this.#reclaimed() : this.#generator.next(this.#tree);
-    this.#network.push(client.send(op, toWire(op, this.#binding, this.#rgEpoch), this.#random.chance(0.5)));
+    this.#network.push(
+      client.send(op, toWire(op, this.#binding, this.#rgEpoch), this.#random.chance(0.5)),
+    );
   }
 
   /** Of the group of all files, which the peer of the simulation leads all its life. */

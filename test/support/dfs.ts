@@ -74,32 +74,51 @@ export class DfsUnderTest {
   /** Scratch space outside the mount; gone after the test. */
   readonly dir: string;
   readonly #env: Readonly<Record<string, string>>;
-  readonly #program: string;
+  readonly #command: readonly string[];
   #beforeRemoval: () => Promise<void> = () => Promise.resolve();
 
-  private constructor(dir: string, env: Readonly<Record<string, string>>, program: string) {
+  private constructor(
+    dir: string,
+    env: Readonly<Record<string, string>>,
+    command: readonly string[],
+  ) {
     this.dir = dir;
     this.stateDir = join(dir, 'state');
     this.mountpoint = join(dir, 'mnt');
     this.#env = env;
-    this.#program = program;
+    this.#command = command;
   }
 
-  /** A fresh folder for one test; everything in it ends with the test. */
+  /**
+   * A fresh folder for one test; everything in it ends with the test.
+   * @param prefix what stands before every dfs command, to run it elsewhere: nsenter and its flags
+   */
   static async create(
     t: TestContext,
     env: Readonly<Record<string, string>> = {},
     program = CLI,
+    prefix: readonly string[] = [],
   ): Promise<DfsUnderTest> {
-    const dfs = new DfsUnderTest(await mkdtemp(join(tmpdir(), 'dfs-test-')), env, program);
-    t.after(() => dfs.#cleanUp());
+    const dfs = await DfsUnderTest.createOwned(env, program, prefix);
+    t.after(() => dfs.cleanUp());
     return dfs;
+  }
+
+  /** As `create`, for an owner that calls `cleanUp` itself: several nodes end in an order. */
+  static async createOwned(
+    env: Readonly<Record<string, string>> = {},
+    program = CLI,
+    prefix: readonly string[] = [],
+  ): Promise<DfsUnderTest> {
+    const dir = await mkdtemp(join(tmpdir(), 'dfs-test-'));
+    return new DfsUnderTest(dir, env, [...prefix, process.execPath, program]);
   }
 
   /** `dfs ARGS`, with this test's state folder. */
   cli(args: readonly string[], timeoutMs = 60_000): Promise<Output> {
     const [command = '', ...rest] = args;
-    return run(process.execPath, [this.#program, command, '--state', this.stateDir, ...rest], {
+    const [program = '', ...before] = this.#command;
+    return run(program, [...before, command, '--state', this.stateDir, ...rest], {
       timeoutMs,
       env: this.#env,
     });
@@ -129,8 +148,8 @@ export class DfsUnderTest {
     return JSON.parse(output.stdout) as NodeStatus;
   }
 
-  /** Process id of the node or the metaserver. */
-  async pid(role: 'node' | 'metaserver'): Promise<number> {
+  /** Process id of the node, the metaserver or the guardian. */
+  async pid(role: 'node' | 'metaserver' | 'guardian'): Promise<number> {
     return Number(await readFile(join(this.stateDir, 'run', `${role}.pid`), 'utf8'));
   }
 
@@ -144,7 +163,7 @@ export class DfsUnderTest {
     this.#beforeRemoval = work;
   }
 
-  async #cleanUp(): Promise<void> {
+  async cleanUp(): Promise<void> {
     if (existsSync(this.stateDir)) {
       await this.cli(['unmount', this.mountpoint, '--force'], 15_000);
       await this.cli(['stop'], 15_000);
@@ -152,7 +171,10 @@ export class DfsUnderTest {
       await run('umount', ['-l', this.mountpoint]);
     }
     await this.#beforeRemoval();
-    for (const pid of processesNaming(this.dir)) await killHard(pid);
+    // A guardian may restart one while the others are killed.
+    for (let pass = 0; pass < 3; pass++) {
+      for (const pid of processesNaming(this.dir)) await killHard(pid);
+    }
     await rm(this.dir, { recursive: true, force: true, maxRetries: 3 });
   }
 }

@@ -4,7 +4,10 @@ import { FsError } from '../../src/common/errno.ts';
 import {
   BLOCK_BYTES,
   BLOCKS_PER_CHUNK,
-  type Epoch, type GroupId, type Ino } from '../../src/common/ids.ts';
+  type Epoch,
+  type GroupId,
+  type Ino,
+} from '../../src/common/ids.ts';
 import type {
   BlockRun,
   BlockVersions,
