@@ -34,7 +34,7 @@ mkdir "$work/a" "$work/b" "$work/local"
 timeout 600 "$dfs" mount "$work/a" --state "$work/state-a" --name bench-a \
   --listen 127.0.0.1:0 --peer-listen 127.0.0.1:0
 address=$(timeout 30 "$dfs" status --state "$work/state-a" --json |
-  node -p 'JSON.parse(require("fs").readFileSync(0)).metaserver.address')
+  node -p 'JSON.parse(require("fs").readFileSync(0)).listen.metaserver[0]')
 timeout 120 "$dfs" mount "$work/b" --state "$work/state-b" --name bench-b \
   --join "$address" --peer-listen 127.0.0.1:0
 
