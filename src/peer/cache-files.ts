@@ -51,6 +51,7 @@ export class CacheFiles {
 
   /** Takes over a file that an earlier process life left. @returns false when there is none */
   adopt(ino: Ino): boolean {
+    if (this.#removing.has(ino)) return false;
     const stat = this.#io.stat(this.pathOf(ino));
     if (stat === undefined) return false;
     this.#count(ino, stat.blocks * SECTOR_BYTES);

@@ -8,27 +8,23 @@
  */
 import { mkdirSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
-import { LRUCache } from 'lru-cache';
 import type { Clock } from '../common/clock.ts';
 import { systemCode } from '../common/errno.ts';
 import { CHUNK_BYTES, type Ino } from '../common/ids.ts';
 import { deferred, delay, TaskGroup } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import { CacheFiles } from './cache-files.ts';
-import { type CacheDatabase, CacheIndex, type ChunkKey } from './cache-index.ts';
+import { type CacheDatabase, CacheIndex } from './cache-index.ts';
 import { CacheReader, coveredBy } from './cache-reader.ts';
 import { CacheSpace } from './cache-space.ts';
 import { removeStrays } from './cache-strays.ts';
 import { CacheWriter, planPut } from './cache-writer.ts';
+import { type CachedChunk, CachedChunks, CHUNKS_MAX } from './cached-chunks.ts';
 import type { CacheStatus, ChunkCache, FetchedBlocks, HeldBlocks } from './chunk-cache.ts';
 import type { BlockRun, BlockVersions } from './chunk-store.ts';
-import { CachedBlocks } from './core/cached-blocks.ts';
+import type { CachedBlocks } from './core/cached-blocks.ts';
 import type { FileIo } from './file-io.ts';
 
-/** About 300 bytes of memory each. */
-const CHUNKS_MAX = 262_144;
-/** Chunks whose versions are in memory, about 1.3 KiB each. */
-const TABLES_MAX = 4_096;
 /** One call evicts at most so many; the next goes on. */
 const EVICTED_AT_ONCE = 256;
 const EVICTED_WHEN_FULL = 16;
@@ -49,17 +45,6 @@ export interface DiskChunkCacheOptions {
   readonly chunksMax?: number;
 }
 
-interface CachedFile {
-  readonly ino: Ino;
-  readonly chunks: Map<number, CachedChunk>;
-}
-
-interface CachedChunk extends ChunkKey {
-  readonly file: CachedFile;
-  /** Undefined: in the index only. */
-  blocks: CachedBlocks | undefined;
-}
-
 export class DiskChunkCache implements ChunkCache, AsyncDisposable {
   readonly #options: DiskChunkCacheOptions;
   readonly #log: Logger;
@@ -69,11 +54,7 @@ export class DiskChunkCache implements ChunkCache, AsyncDisposable {
   readonly #index: CacheIndex;
   readonly #reader: CacheReader;
   readonly #writer: CacheWriter;
-  readonly #byIno = new Map<Ino, CachedFile>();
-  /** All chunks, by their last use. */
-  readonly #recent: LRUCache<CachedChunk, CachedChunk>;
-  /** Those whose versions are in memory. */
-  readonly #tables: LRUCache<CachedChunk, CachedChunk>;
+  readonly #chunks: CachedChunks;
   /** Dropped while the records were still being listed; undefined at all other times. */
   #dropped: Set<Ino> | undefined;
   readonly #stop = new AbortController();
@@ -89,14 +70,7 @@ export class DiskChunkCache implements ChunkCache, AsyncDisposable {
     this.#index = new CacheIndex(records, log);
     this.#reader = new CacheReader(this.#files);
     this.#writer = new CacheWriter(this.#files);
-    // Bounded by size and not by `max`, for which it would take the memory of all of them now.
-    this.#recent = new LRUCache({ maxSize: 2 * CHUNKS_MAX, sizeCalculation: () => 1 });
-    this.#tables = new LRUCache({
-      max: TABLES_MAX,
-      dispose: (entry) => {
-        entry.blocks = undefined;
-      },
-    });
+    this.#chunks = new CachedChunks(this.#index);
     this.#tasks = new TaskGroup((error) => log.warn('work of the cache ended', { error }));
   }
 
@@ -145,7 +119,7 @@ export class DiskChunkCache implements ChunkCache, AsyncDisposable {
       this.#evict(entry);
       return false;
     }
-    this.#recent.get(entry);
+    this.#chunks.touch(entry);
     return true;
   }
 
@@ -163,11 +137,7 @@ export class DiskChunkCache implements ChunkCache, AsyncDisposable {
   drop(inos: readonly Ino[]): void {
     for (const ino of inos) {
       this.#dropped?.add(ino);
-      const file = this.#byIno.get(ino);
-      if (file === undefined) continue;
-      for (const entry of file.chunks.values()) this.#forget(entry);
-      this.#byIno.delete(ino);
-      this.#files.remove(ino);
+      if (this.#chunks.deleteFile(ino)) this.#files.remove(ino);
     }
   }
 
@@ -198,14 +168,12 @@ export class DiskChunkCache implements ChunkCache, AsyncDisposable {
     let missing: Ino | undefined;
     for await (const place of this.#index.chunks()) {
       if (this.#stop.signal.aborted) return;
-      const { ino, chunk } = place;
-      const isWanted = this.#recent.size < chunksMax && ino !== missing;
-      const file = isWanted ? this.#adopt(ino) : undefined;
-      if (file !== undefined) {
-        this.#add(file, chunk);
+      const isWanted = this.#chunks.size < chunksMax && place.ino !== missing;
+      if (isWanted && this.#adopt(place.ino)) {
+        this.#chunks.adopt(place);
         continue;
       }
-      if (isWanted) missing = ino;
+      if (isWanted) missing = place.ino;
       this.#index.set(place, undefined);
     }
     this.#isReady = limitBytes > 0;
@@ -213,28 +181,26 @@ export class DiskChunkCache implements ChunkCache, AsyncDisposable {
     this.drop([...dropped]);
   }
 
-  /** @returns undefined when the file is gone */
-  #adopt(ino: Ino): CachedFile | undefined {
-    const known = this.#byIno.get(ino);
-    if (known !== undefined) return known;
+  /** @returns false when the file is gone */
+  #adopt(ino: Ino): boolean {
     try {
-      return this.#files.adopt(ino) ? this.#addFile(ino) : undefined;
+      return this.#chunks.hasFile(ino) || this.#files.adopt(ino);
     } catch (error) {
       this.#log.info('a cached file cannot be read', { ino, error });
-      return undefined;
+      return false;
     }
   }
 
   #put(ino: Ino, run: BlockRun, fetched: FetchedBlocks): void {
     const { chunk } = run;
     const known = this.#find(ino, chunk);
-    if (known !== undefined) this.#recent.get(known);
+    if (known !== undefined) this.#chunks.touch(known);
     const plan = planPut(known && this.#blocksOf(known), run, fetched);
     if (plan.stretches.length === 0 && plan.zeros.length === 0) return;
     if (!this.#makeRoom(plan.bytes)) return;
     const entry = this.#find(ino, chunk) ?? this.#make(ino, chunk);
-    if (entry === undefined) return;
-    const blocks = this.#blocksOf(entry) ?? new CachedBlocks();
+    const blocks = entry && this.#blocksOf(entry);
+    if (entry === undefined || blocks === undefined) return;
     try {
       this.#writer.write({ ino, blocks }, { run, fetched, plan });
     } finally {
@@ -246,47 +212,24 @@ export class DiskChunkCache implements ChunkCache, AsyncDisposable {
 
   /** @returns undefined while an older file of this inode is being removed */
   #make(ino: Ino, chunk: number): CachedChunk | undefined {
-    while (this.#recent.size >= this.#chunksMax) this.#evictOldest();
-    let file = this.#byIno.get(ino);
-    if (file === undefined) {
-      if (!this.#files.create(ino)) return undefined;
-      file = this.#addFile(ino);
-    }
-    const entry = this.#add(file, chunk);
-    entry.blocks = new CachedBlocks();
-    this.#tables.set(entry, entry);
-    return entry;
+    while (this.#chunks.size >= this.#chunksMax) this.#evictOldest();
+    if (!(this.#chunks.hasFile(ino) || this.#files.create(ino))) return undefined;
+    return this.#chunks.make({ ino, chunk });
   }
 
   get #chunksMax(): number {
     return this.#options.chunksMax ?? CHUNKS_MAX;
   }
 
-  #addFile(ino: Ino): CachedFile {
-    const file = { ino, chunks: new Map<number, CachedChunk>() };
-    this.#byIno.set(ino, file);
-    return file;
-  }
-
-  #add(file: CachedFile, chunk: number): CachedChunk {
-    const entry: CachedChunk = { ino: file.ino, chunk, file, blocks: undefined };
-    file.chunks.set(chunk, entry);
-    this.#recent.set(entry, entry);
-    return entry;
-  }
-
   #find(ino: Ino, chunk: number): CachedChunk | undefined {
-    return this.#isReady ? this.#byIno.get(ino)?.chunks.get(chunk) : undefined;
+    return this.#isReady ? this.#chunks.find(ino, chunk) : undefined;
   }
 
   /** @returns undefined when the record was lost; then the chunk is gone too */
   #blocksOf(entry: CachedChunk): CachedBlocks | undefined {
-    if (this.#tables.get(entry) === undefined) {
-      entry.blocks = this.#index.get(entry);
-      if (entry.blocks === undefined) this.#evict(entry);
-      else this.#tables.set(entry, entry);
-    }
-    return entry.blocks;
+    const blocks = this.#chunks.blocksOf(entry);
+    if (blocks === undefined) this.#evict(entry);
+    return blocks;
   }
 
   #record(entry: CachedChunk, blocks: CachedBlocks): void {
@@ -315,32 +258,23 @@ export class DiskChunkCache implements ChunkCache, AsyncDisposable {
   }
 
   #evictOldest(): boolean {
-    const oldest = this.#recent.pop();
+    const oldest = this.#chunks.oldest();
     if (oldest === undefined) return false;
     this.#evict(oldest);
     return true;
   }
 
+  /** What is gone already stays so: its place may be another's by now. */
   #evict(entry: CachedChunk): void {
-    const { chunk, file, ino } = entry;
-    if (file.chunks.get(chunk) !== entry) return;
-    this.#forget(entry);
-    file.chunks.delete(chunk);
+    const { chunk, ino } = entry;
+    if (this.#chunks.find(ino, chunk) !== entry) return;
+    const isLast = this.#chunks.delete(entry);
     try {
       this.#files.punch(ino, chunk * CHUNK_BYTES, CHUNK_BYTES);
     } catch (error) {
       this.#log.info('a cached chunk still takes space', { ino, chunk, error });
     }
-    if (file.chunks.size > 0) return;
-    this.#byIno.delete(ino);
-    this.#files.remove(ino);
-  }
-
-  /** Its record goes; its bytes are the caller's. */
-  #forget(entry: CachedChunk): void {
-    this.#recent.delete(entry);
-    this.#tables.delete(entry);
-    this.#index.set(entry, undefined);
+    if (isLast) this.#files.remove(ino);
   }
 
   /** Gives room back to whoever fills the disk, though nothing is put. */
@@ -348,7 +282,7 @@ export class DiskChunkCache implements ChunkCache, AsyncDisposable {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       await delay(TRIM_MS, signal);
-      while (this.#isReady && this.#recent.size > 0 && !this.#makeRoom(0)) await setImmediate();
+      while (this.#isReady && this.#chunks.size > 0 && !this.#makeRoom(0)) await setImmediate();
     }
   }
 }
