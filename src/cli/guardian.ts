@@ -17,7 +17,7 @@ const END_MS = 5_000;
 
 /** Beside the addon, in the checkout that main.js was built from. */
 function executable(program: string): string {
-  return join(dirname(program), '../../build/Release/dfs-guardian');
+  return join(dirname(program), '../../../build/Release/dfs-guardian');
 }
 
 /** One that runs already stays. Without one everything works, until something crashes. */

@@ -129,7 +129,7 @@ async function remount({ node, paths, log }: Served): Promise<void> {
   const { mountpoint } = request;
   try {
     const entry = await findMount(mountpoint);
-    if (entry !== undefined) await clearForeignMount(entry);
+    if (entry !== undefined) await clearForeignMount(entry, paths.dir);
     await node.mount(request);
     log.info('mounted again', { mountpoint });
   } catch (error) {
