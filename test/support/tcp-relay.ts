@@ -17,6 +17,7 @@ export class TcpRelay implements AsyncDisposable {
   readonly #target: number;
   readonly #sockets = new Set<net.Socket>();
   #isFrozen = false;
+  #isClosed = false;
   #waiting: Waiting[] = [];
 
   private constructor(target: number) {
@@ -62,12 +63,17 @@ export class TcpRelay implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = deferred<void>();
+    this.#isClosed = true;
     this.#server.close(() => closed.resolve());
     for (const socket of this.#sockets) socket.destroy();
     await closed.promise;
   }
 
   #accept(client: net.Socket): void {
+    if (this.#isClosed) {
+      client.destroy();
+      return;
+    }
     this.connections++;
     this.#keep(client);
     if (this.#isFrozen) client.resume();

@@ -13,7 +13,7 @@ import {
 import { type Address, formatAddress } from '../address.ts';
 import { assert } from '../assert.ts';
 import { type ErrnoName, FsError, systemCode, toFsError } from '../errno.ts';
-import { deferred } from '../lifecycle.ts';
+import { deferred, delay } from '../lifecycle.ts';
 import { CHUNK_LIMITS, type Limits, PING_MS, PING_TIMEOUT_MS, SESSION_LIMITS } from './limits.ts';
 
 /** sun_path of unix(7), with its final zero. */
@@ -168,9 +168,12 @@ export class RpcServer implements AsyncDisposable {
   async #close(): Promise<void> {
     const { promise, resolve } = deferred<void>();
     const timer = setTimeout(() => this.#server.forceShutdown(), SHUTDOWN_MS);
+    const stop = new AbortController();
     // An error only says that it was shut down already.
     this.#server.tryShutdown(() => resolve());
-    await promise;
+    // It loses count of connections that its pings ended, and would wait for them for ever.
+    await Promise.race([promise, delay(2 * SHUTDOWN_MS, stop.signal)]);
+    stop.abort();
     clearTimeout(timer);
     if (this.#path !== undefined) await removeSocket(this.#path);
   }

@@ -43,7 +43,7 @@ test('wrong usage is one sentence with a suggestion, and exit status 2', () => {
 });
 
 test('commands that are not built are unknown', () => {
-  for (const command of ['invite', 'top', 'shell', 'scrub', 'token', 'doctor', 'config']) {
+  for (const command of ['top', 'shell', 'scrub', 'token', 'doctor', 'config']) {
     assertSentence(dfs(command), 2, /unknown command/);
   }
 });
@@ -83,8 +83,8 @@ test('commands without a state folder say what to do, and make nothing', (t) => 
 
 test('joining is refused before anything is made', (t) => {
   const dir = scratch(t);
-  const said = dfs('mount', join(dir, 'mnt'), '--state', join(dir, 'state'), '--join', 'host:7480');
-  assertSentence(said, 1, /joining is not built yet/);
+  const said = dfs('mount', join(dir, 'mnt'), '--state', join(dir, 'state'), '--join', '127.0.0.1:1');
+  assertSentence(said, 1, /cannot join through 127.0.0.1:1: nobody listens at 127.0.0.1:1/);
   assert.deepEqual(readdirSync(dir), []);
 });
 

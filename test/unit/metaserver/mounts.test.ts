@@ -168,8 +168,10 @@ describe('an answer to Share', () => {
   it('may come late over the next stream, so that one is not alone', async () => {
     const life = await Life.first();
     const ada = await welcomed(life, ADA);
-    const bob = await Member.mount(life, BOB);
-    bob.member.leave();
+    let bobWaits = true;
+    await Member.mount(life, BOB, () => bobWaits);
+    assert.equal(ada.shares, 1);
+    bobWaits = false;
     ada.leave();
     await life.pass(20_000);
     const again = await welcomed(life, ADA);
