@@ -5,13 +5,13 @@ import { within } from '../../src/common/lifecycle.ts';
 import type { ClusterNode, TestCluster } from './cluster.ts';
 
 const WAITING_MS = 10_000;
-const GONE_MS = 3_000;
 
-/** Runs `command`, waits until the node says that a request waits, and kills it. */
+/** Runs `command`, waits until the node says that a request waits, kills it: gone within `ms`. */
 export async function assertKillable(
   cluster: TestCluster,
   node: ClusterNode,
   command: readonly [string, ...string[]],
+  ms: number,
 ): Promise<void> {
   const [program, ...args] = command;
   const child = spawn(program, args, { stdio: 'ignore', cwd: '/' });
@@ -29,5 +29,5 @@ export async function assertKillable(
   } finally {
     child.kill('SIGKILL');
   }
-  assert.equal(await within(ended, GONE_MS, 'SIGKILL'), 'SIGKILL', 'it ended before it was killed');
+  assert.equal(await within(ended, ms, 'SIGKILL'), 'SIGKILL', 'it ended before it was killed');
 }

@@ -32,7 +32,7 @@ export type Operation =
 /** A line of the workload's log, which lies outside the filesystem under test. */
 export type LogLine =
   | { readonly id: number; readonly begin: Operation }
-  | { readonly id: number; readonly end: 'ok' | string };
+  | { readonly id: number; readonly end: 'ok' | string; readonly ms: number };
 
 /** Bytes that tell which operation wrote them, at any alignment. */
 export function pattern(tag: number, length: number): Buffer {

@@ -122,12 +122,14 @@ for (let id = 1; ; id++) {
   const op = choose(id);
   if (op.kind === 'rename' && op.name === op.to) continue;
   note({ id, begin: op });
+  const start = performance.now();
+  const ms = (): number => Math.round(performance.now() - start);
   try {
     perform(op);
   } catch (error) {
-    note({ id, end: systemCode(error) ?? String(error) });
+    note({ id, end: systemCode(error) ?? String(error), ms: ms() });
     process.exit(3);
   }
-  note({ id, end: 'ok' });
+  note({ id, end: 'ok', ms: ms() });
   remember(op);
 }

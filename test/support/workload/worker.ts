@@ -48,14 +48,22 @@ export class Worker {
     return lines.findLast((line) => line.includes('"end"') && !line.includes('"end":"ok"'));
   }
 
+  /** The longest operation that ended, in milliseconds. */
+  get longestMs(): number {
+    if (!existsSync(this.log)) return 0;
+    const times = readFileSync(this.log, 'utf8').matchAll(/"ms":(\d+)}$/gm);
+    return Math.max(0, ...[...times].map(([, ms]) => Number(ms)));
+  }
+
   async stop(): Promise<void> {
     this.#child.kill('SIGKILL');
     await this.#closed;
   }
 
-  async verify(): Promise<Verdict> {
-    const output = await run(process.execPath, [resolve(here, 'verify.js'), this.dir, this.log]);
-    if (output.code !== 0) throw new Error(`verify ${this.dir}: ${output.stderr}`);
+  /** @param dir where the directory is seen: on another machine it has another path */
+  async verify(dir = this.dir): Promise<Verdict> {
+    const output = await run(process.execPath, [resolve(here, 'verify.js'), dir, this.log]);
+    if (output.code !== 0) throw new Error(`verify ${dir}: ${output.stderr}`);
     return JSON.parse(output.stdout) as Verdict;
   }
 }
