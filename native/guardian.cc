@@ -57,7 +57,10 @@ dfs::UniqueFd WatchSignals() {
 class Guardian {
  public:
   explicit Guardian(const Arguments& arguments)
-      : report_path_(arguments.dir + "/run/guardian.json"), signals_(WatchSignals()) {
+      : report_path_(arguments.dir + "/run/guardian.json"),
+        pid_path_(arguments.dir + "/run/guardian.pid"),
+        signals_(WatchSignals()) {
+    dfs::WriteWhole(pid_path_, std::to_string(getpid()) + "\n");
     // In this order they are started again.
     if (arguments.metaserver) roles_.emplace_back(PlanOf(arguments, "metaserver"));
     roles_.emplace_back(PlanOf(arguments, "node"));
@@ -75,6 +78,7 @@ class Guardian {
     }
     for (Role& role : roles_) role.StandDown();
     unlink(report_path_.c_str());
+    unlink(pid_path_.c_str());
   }
 
  private:
@@ -111,6 +115,7 @@ class Guardian {
   }
 
   const std::string report_path_;
+  const std::string pid_path_;
   const dfs::UniqueFd signals_;
   std::vector<Role> roles_;
   std::string reported_;
