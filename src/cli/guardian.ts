@@ -41,7 +41,9 @@ export async function startGuardian(state: LoadedState, environment: Environment
     if ((await readSupervision(paths)).state === 'up') return;
     await delay(POLL_MS);
   }
-  note(`note: the guardian does not run, so nothing starts this node again after a crash${failure}`);
+  note(
+    `note: the guardian does not run, so nothing starts this node again after a crash${failure}`,
+  );
 }
 
 async function waitUntilEnded(paths: StatePaths): Promise<boolean> {

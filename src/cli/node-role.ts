@@ -7,8 +7,8 @@ import { formatAddress, isLoopback, parseAddress } from '../common/address.ts';
 import { loadConfig } from '../common/config.ts';
 import { type ControlHandler, type ControlRoute, ControlServer } from '../common/control-server.ts';
 import { FsError } from '../common/errno.ts';
-import { readListenRecord } from '../common/listen-record.ts';
 import { DisposeStack } from '../common/lifecycle.ts';
+import { readListenRecord } from '../common/listen-record.ts';
 import type { Logger } from '../common/log.ts';
 import { findMount } from '../common/mount-table.ts';
 import type { StatePaths } from '../common/state-paths.ts';
@@ -20,8 +20,8 @@ import { choosePort } from './free-port.ts';
 import { planPeerListener } from './listen-plan.ts';
 import { rememberListeners } from './listeners.ts';
 import { readMountRequest, removeMountRecord, writeMountRecord } from './mount-record.ts';
-import { clearForeignMount } from './mountpoint.ts';
 import { decodeAddress, decodeMountRequest, fieldsOf, textField } from './mount-request.ts';
+import { clearForeignMount } from './mountpoint.ts';
 import type { RoleContext } from './serve-role.ts';
 
 interface Served {

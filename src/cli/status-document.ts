@@ -8,8 +8,8 @@ import { isLocked, readPid } from '../common/state-lock.ts';
 import type { Problem } from '../mount/problems.ts';
 import type { NodeStatus } from '../mount/status.ts';
 import { sentence } from './failure.ts';
-import { joinAddress } from './join-check.ts';
 import { readSupervision, type Supervision } from './guardian-report.ts';
+import { joinAddress } from './join-check.ts';
 import { insecureProblems, type Listening, metaserverListeners } from './listen-status.ts';
 import { readMountRecord } from './mount-record.ts';
 import { fetchStatus, isMetaserverUp } from './node-client.ts';
@@ -135,7 +135,8 @@ async function withoutNode(
   const problems = [nodeProblem(node, why)];
   if (metaserver.state === 'down') problems.push(metaserverProblem(metaserver.address));
   if (supervision.state === 'up') {
-    for (const [at, problem] of problems.entries()) problems[at] = { ...problem, action: RESTARTED };
+    for (const [at, problem] of problems.entries())
+      problems[at] = { ...problem, action: RESTARTED };
   }
   const listen = { metaserver: await metaserverListeners(state, metaserver.state), peer: null };
   return {

@@ -36,7 +36,10 @@ async function stopRole(paths: StatePaths, role: StateRole, socketPath: string):
 export async function runStop(flags: CommonFlags, environment: Environment): Promise<void> {
   const { paths, dir } = await findState({ environment, flag: flags.state });
   const stopped = await stopAll(paths);
-  if (flags.json === true) return sayJson({ stateDir: dir, stopped });
+  if (flags.json === true) {
+    sayJson({ stateDir: dir, stopped });
+    return;
+  }
   const names = [stopped.node ? 'node' : '', stopped.metaserver ? 'metaserver' : ''];
   const ended = names.filter(Boolean).join(' and ');
   say(ended === '' ? 'dfs: nothing was running' : `dfs: stopped ${ended}`);

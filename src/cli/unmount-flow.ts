@@ -17,8 +17,8 @@ import {
 } from './environment.ts';
 import { findServingState, findStateDir } from './find-state.ts';
 import { forceUnmount } from './force-unmount.ts';
-import { detachMount, resolveMountpoint } from './mountpoint.ts';
 import { readMountRecord, removeMountRecord } from './mount-record.ts';
+import { detachMount, resolveMountpoint } from './mountpoint.ts';
 import { fetchStatus, postUnmount } from './node-client.ts';
 import { probeMount } from './probe.ts';
 import { stopAll } from './stop-flow.ts';

@@ -73,12 +73,13 @@ export class DfsNode implements AsyncDisposable {
     if (serves === request.mountpoint) return;
     if (serves !== undefined) throw new FsError('EBUSY', `this node already serves ${serves}`);
     const making = this.#make(request);
-    this.#mounting = making.catch(() => undefined).finally(() => {
-      this.#mounting = undefined;
-    });
+    this.#mounting = making
+      .catch(() => undefined)
+      .finally(() => {
+        this.#mounting = undefined;
+      });
     await making;
   }
-
 
   /** Publishes everything, then unmounts. @throws FsError EBUSY while programs use the mount */
   async unmount(options: { readonly force: boolean }): Promise<void> {
@@ -118,9 +119,11 @@ export class DfsNode implements AsyncDisposable {
     await within(this.#settle(), LATE_MS, 'work in the background').catch((error) => {
       this.#options.log.error('something was still under way', { error });
     });
-    await within(this.#member.peer.store.syncAll(), CLOSE_MS, 'writing data to disk').catch((error) => {
-      this.#options.log.error('not everything reached the disk', { error });
-    });
+    await within(this.#member.peer.store.syncAll(), CLOSE_MS, 'writing data to disk').catch(
+      (error) => {
+        this.#options.log.error('not everything reached the disk', { error });
+      },
+    );
     await this.#member[Symbol.asyncDispose]();
   }
 
