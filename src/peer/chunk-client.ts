@@ -95,8 +95,10 @@ export class ChunkClient implements AsyncDisposable {
       const stream = client.read(request);
       attempt.onGivenUp(() => stream.cancel());
       stream.on('data', (frame: ChunkReadFrame) => {
+        // What was under way when the call ended.
+        if (attempt.isOver) return;
         try {
-          const blocks = checkFrame(frame, { ...call.run, blockFirst: expected });
+          const blocks = checkFrame(frame, { run: call.run, have: call.have, next: expected });
           this.#bytesFetched += blocks.data.length;
           expected += blocks.count;
           onBlocks(blocks);
@@ -113,7 +115,10 @@ export class ChunkClient implements AsyncDisposable {
     }
   }
 
-  /** All ranges are applied, in order, or none of them. */
+  /**
+   * All ranges are applied, in order, once all of them have arrived undamaged. What the store of
+   * the peer refuses (ENOSPC, EIO) leaves those before it applied.
+   */
   async write(
     target: PeerTarget,
     { right, ino }: FileCall,

@@ -31,9 +31,10 @@ export interface ChunkServiceOptions extends PeerIdentity {
   readonly home: Home;
   readonly cache: ChunkCache;
   readonly log: Logger;
+  /** A caller that neither takes nor gives anything this long is given up, milliseconds. */
+  readonly stalledMs?: number;
 }
 
-/** A caller that neither takes nor gives anything this long is given up. */
 const STALLED_MS = 30_000;
 
 interface Written {
@@ -79,6 +80,10 @@ export class ChunkService {
       sync: (call, answer) => this.#unary(answer, () => this.#sync(call)),
     };
     return { definition: wire.ChunkServiceService, handlers };
+  }
+
+  get #stalledMs(): number {
+    return this.#options.stalledMs ?? STALLED_MS;
   }
 
   #describe(): wire.PeerDescribeReply {
@@ -134,7 +139,7 @@ export class ChunkService {
     for await (const frame of frames) {
       if (call.cancelled) return;
       this.#bytesServed += frame.data.length;
-      if (!call.write(frame)) await drained(call);
+      if (!call.write(frame)) await drained(call, this.#stalledMs);
     }
     call.end();
   }
@@ -151,9 +156,9 @@ export class ChunkService {
   }
 
   async #received(call: WriteCall): Promise<Written> {
-    const timer = setTimeout(() => call.destroy(), STALLED_MS);
+    const timer = setTimeout(() => call.destroy(), this.#stalledMs);
     try {
-      return await collect(call);
+      return await collect(call, () => timer.refresh());
     } catch (error) {
       if (error instanceof FsError) throw error;
       throw new FsError('EINTR', 'the caller gave up', { cause: error });
@@ -176,11 +181,15 @@ export class ChunkService {
   }
 }
 
-async function collect(frames: AsyncIterable<wire.ChunkWriteFrame>): Promise<Written> {
+async function collect(
+  frames: AsyncIterable<wire.ChunkWriteFrame>,
+  onFrame: () => void,
+): Promise<Written> {
   const ranges: { readonly offset: number; readonly data: Uint8Array }[] = [];
   let header: wire.ChunkWriteHeader | undefined;
   let bytes = 0;
   for await (const { body } of frames) {
+    onFrame();
     if (body?.$case === 'header' && header === undefined) {
       header = body.value;
       continue;
@@ -201,12 +210,12 @@ async function collect(frames: AsyncIterable<wire.ChunkWriteFrame>): Promise<Wri
 }
 
 /** The caller takes more, or is gone. */
-async function drained(call: ReadCall): Promise<void> {
+async function drained(call: ReadCall, stalledMs: number): Promise<void> {
   const stop = new AbortController();
   const { signal } = stop;
   const events = ['drain', 'cancelled', 'close'].map((event) => once(call, event, { signal }));
   try {
-    await within(Promise.race(events), STALLED_MS, 'a reader of chunks');
+    await within(Promise.race(events), stalledMs, 'a reader of chunks');
   } finally {
     stop.abort();
     await Promise.allSettled(events);
