@@ -6,12 +6,14 @@ import { native } from '../../../native/index.ts';
 import { FsError } from '../../../src/common/errno.ts';
 import { asClusterId, asNodeId, BLOCK_BYTES, CHUNK_BYTES } from '../../../src/common/ids.ts';
 import { deferred } from '../../../src/common/lifecycle.ts';
+import { PING_MS } from '../../../src/common/rpc/limits.ts';
 import { ChunkClient } from '../../../src/peer/chunk-client.ts';
 import { rightToWire } from '../../../src/peer/peer-wire.ts';
-import { Random } from '../../support/random.ts';
+import { nextTurns, Random } from '../../support/random.ts';
 import { ino, NODE, read, solidBytes } from '../../support/store-helpers.ts';
+import { TcpRelay } from '../../support/tcp-relay.ts';
 import { content, fetched } from './cache-fixture.ts';
-import { assertSame, ChunkFixture, CLUSTER, fetchedBy, until, WHOLE } from './chunk-fixture.ts';
+import { assertSame, ChunkFixture, CLUSTER, fetchedBy, newClient, until, WHOLE } from './chunk-fixture.ts';
 import { FILE, right } from './home-fixture.ts';
 
 const MIB = 1024 * 1024;
@@ -21,6 +23,12 @@ const isError =
   (code: string, text = '') =>
   (error: unknown) =>
     error instanceof FsError && error.code === code && error.message.includes(text);
+
+/** False for a peer that has enough to do; what else it says is thrown. */
+function isBusy(error: unknown): boolean {
+  assert.ok(isError('EAGAIN')(error), String(error));
+  return false;
+}
 
 describe('reading from a home', () => {
   it('brings whole blocks in order, each under its version', async (t) => {
@@ -101,43 +109,32 @@ describe('reading from a home', () => {
     assert.equal(fixture.client.bytesFetched, 8 + 8 + BLOCK_BYTES);
   });
 
-  it('goes on where the caller takes its time', async (t) => {
-    const fixture = await ChunkFixture.open(t);
-    for (let at = 0; at < CHUNK_BYTES; at += MIB) {
-      await fixture.write(at, DATA.subarray(at, at + MIB));
-    }
-    const request = {
-      right: rightToWire(right(0), { clusterId: CLUSTER, nodeId: NODE }),
-      ino: BigInt(FILE),
-      chunk: 0n,
-      blockFirst: 0,
-      blockEnd: 64,
-      haveEpochs: [],
-      haveSeqs: [],
-      cached: false,
-    };
-    // Together more than the connection takes unread.
-    const calls = Array.from({ length: 6 }, () => fixture.raw.read(request));
-    const ends = calls.map((call) => {
-      const end = deferred<number>();
-      let bytes = 0;
-      call.on('data', ({ data }) => {
-        bytes += data.length;
-      });
-      call.on('error', (error) => end.reject(error));
-      call.on('end', () => end.resolve(bytes));
-      call.pause();
-      return end.promise;
-    });
-    let served = -1;
-    while (served !== fixture.service.bytesServed) {
-      served = fixture.service.bytesServed;
-      for (let turn = 0; turn < 30; turn += 1) await until(() => true);
-      await fixture.client.describe(fixture.target.address);
-    }
-    assert.ok(served < 6 * CHUNK_BYTES, `${served} bytes were sent to readers that take none`);
-    for (const call of calls) call.resume();
-    assert.deepEqual(await Promise.all(ends), ends.map(() => CHUNK_BYTES));
+  it('is given up for a caller that takes nothing, so that others are served', async (t) => {
+    const fixture = await ChunkFixture.open(t, 300);
+    const { homeSide, target } = fixture;
+    const file = ino(90_000);
+    const record = { kind: 'write', offset: 0, data: DATA.subarray(0, CHUNK_BYTES) } as const;
+    await homeSide.store.commit(right(0), file, record);
+    homeSide.attr = { size: CHUNK_BYTES, cuts: 0 };
+    const relay = await TcpRelay.start(Number(target.address.split(':')[1]));
+    t.after(() => relay[Symbol.asyncDispose]());
+    const gate = deferred<void>();
+    homeSide.onFetch = () => gate.promise;
+    const far = { ...target, address: relay.address };
+    const stop = new AbortController();
+    const client = newClient(t);
+    const call = { right: right(0), ino: file, run: WHOLE };
+    const reads = Array.from({ length: 64 }, () => fetchedBy(client, far, call, stop.signal));
+    const ends = Promise.allSettled(reads);
+    const isServed = (): Promise<boolean> => fixture.read().then(() => true, isBusy);
+    while (await isServed()) await nextTurns(1);
+    relay.freeze();
+    gate.resolve();
+    const startMs = performance.now();
+    while (!(await isServed())) await nextTurns(1);
+    assert.ok(performance.now() - startMs < PING_MS, 'before the connection was found to be dead');
+    stop.abort();
+    assert.ok((await ends).every(({ status }) => status === 'rejected'));
   });
 });
 
