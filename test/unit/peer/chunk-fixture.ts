@@ -140,8 +140,9 @@ export async function fetchedBy(
 export async function scripted(
   t: TestContext,
   handlers: ServedService['handlers'],
+  port = 0,
 ): Promise<PeerTarget> {
-  const server = await RpcServer.bindTcp(LOOPBACK, [
+  const server = await RpcServer.bindTcp({ ...LOOPBACK, port }, [
     { definition: ChunkServiceService, handlers },
   ]);
   t.after(() => server[Symbol.asyncDispose]());
