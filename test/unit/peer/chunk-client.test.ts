@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import type { sendUnaryData, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
+import type { ServerUnaryCall, ServerWritableStream, sendUnaryData } from '@grpc/grpc-js';
 import type { ChunkReadFrame, ChunkReadRequest } from '../../../gen/peer.ts';
 import { FsError } from '../../../src/common/errno.ts';
 import { BLOCK_BYTES } from '../../../src/common/ids.ts';
@@ -80,7 +80,10 @@ describe('blocks from another peer', () => {
         newClient(t).read(target, CALL, ({ blockFirst }) => arrived.push(blockFirst)),
         isError('EIO', 'blocks from 12 on were damaged on the way'),
       );
-      assert.deepEqual(arrived, frames.slice(0, at).map(({ blockFirst }) => blockFirst));
+      assert.deepEqual(
+        arrived,
+        frames.slice(0, at).map(({ blockFirst }) => blockFirst),
+      );
     }
   });
 
@@ -175,7 +178,10 @@ describe('a call to another peer', () => {
   it('is given up when nothing comes back, whatever it is', async (t) => {
     const target = await scripted(t, silent);
     const client = newClient(t, 40);
-    const unreached = isError('EHOSTUNREACH', `boris at ${target.address} does not answer (for 0.0`);
+    const unreached = isError(
+      'EHOSTUNREACH',
+      `boris at ${target.address} does not answer (for 0.0`,
+    );
     await assert.rejects(fetchedBy(client, target, CALL), unreached);
     await assert.rejects(client.write(target, CALL, [range]), unreached);
     await assert.rejects(client.cut(target, { ...CALL, size: 0 }), unreached);
@@ -275,7 +281,11 @@ describe('a call to another peer', () => {
     await assert.rejects(client.write(nobody, CALL, [range]), isError('EHOSTUNREACH'));
     assert.ok(performance.now() - startMs < 9_000, 'without waiting for progress');
     const port = Number(nobody.address.split(':')[1]);
-    await scripted(t, { sync: (_: unknown, answer: sendUnaryData<object>) => answer(null, {}) }, port);
+    await scripted(
+      t,
+      { sync: (_: unknown, answer: sendUnaryData<object>) => answer(null, {}) },
+      port,
+    );
     const isReached = (): Promise<boolean> => client.sync(nobody, CALL).then(() => true, isAway);
     while (!(await isReached())) await nextTurns(1);
   });
@@ -286,9 +296,6 @@ describe('a call to another peer', () => {
     const target = await scripted(t, { sync: refusing });
     const client = newClient(t);
     await assert.rejects(client.sync(target, CALL), isError('EIO', 'what is this'));
-    await assert.rejects(
-      client.cut(target, { ...CALL, size: 0 }),
-      isError('EIO', 'UNIMPLEMENTED'),
-    );
+    await assert.rejects(client.cut(target, { ...CALL, size: 0 }), isError('EIO', 'UNIMPLEMENTED'));
   });
 });

@@ -160,7 +160,10 @@ test('calls of random fields and bytes are refused in words', async (t) => {
   }
   t.diagnostic([...outcomes].map(([name, count]) => `${name} ${count}`).join(', '));
   const known = new Set(['done', 'EINVAL', 'ESTALE', 'EIO', 'EPROTO', 'EFBIG', 'INTERNAL']);
-  assert.deepEqual([...outcomes.keys()].filter((name) => !known.has(name)), []);
+  assert.deepEqual(
+    [...outcomes.keys()].filter((name) => !known.has(name)),
+    [],
+  );
   for (const name of ['done', 'EINVAL', 'ESTALE']) assert.ok((outcomes.get(name) ?? 0) > 20, name);
   await fixture.client.describe(fixture.target.address);
 });

@@ -7,13 +7,21 @@ import { FsError } from '../../../src/common/errno.ts';
 import { asClusterId, asNodeId, BLOCK_BYTES, CHUNK_BYTES } from '../../../src/common/ids.ts';
 import { deferred } from '../../../src/common/lifecycle.ts';
 import { PING_MS } from '../../../src/common/rpc/limits.ts';
-import { ChunkClient } from '../../../src/peer/chunk-client.ts';
+import { ChunkClient, type WrittenRange } from '../../../src/peer/chunk-client.ts';
 import { rightToWire } from '../../../src/peer/peer-wire.ts';
 import { nextTurns, Random } from '../../support/random.ts';
 import { ino, NODE, read, solidBytes } from '../../support/store-helpers.ts';
 import { TcpRelay } from '../../support/tcp-relay.ts';
 import { content, fetched } from './cache-fixture.ts';
-import { assertSame, ChunkFixture, CLUSTER, fetchedBy, newClient, until, WHOLE } from './chunk-fixture.ts';
+import {
+  assertSame,
+  ChunkFixture,
+  CLUSTER,
+  fetchedBy,
+  newClient,
+  until,
+  WHOLE,
+} from './chunk-fixture.ts';
 import { FILE, right } from './home-fixture.ts';
 
 const MIB = 1024 * 1024;
@@ -57,7 +65,8 @@ describe('reading from a home', () => {
 
   it('brings any part of any chunk', async (t) => {
     const fixture = await ChunkFixture.open(t);
-    for (let at = 0; at < DATA.length; at += MIB) await fixture.write(at, DATA.subarray(at, at + MIB));
+    for (let at = 0; at < DATA.length; at += MIB)
+      await fixture.write(at, DATA.subarray(at, at + MIB));
     for (const run of [
       { chunk: 0, blockFirst: 63, blockEnd: 64 },
       { chunk: 1, blockFirst: 1, blockEnd: 3 },
@@ -268,7 +277,7 @@ describe('writing to a home', () => {
   it('applies all ranges in their order, over many frames', async (t) => {
     const fixture = await ChunkFixture.open(t);
     const { client, target } = fixture;
-    const ranges = [];
+    const ranges: WrittenRange[] = [];
     for (let offset = 0; offset < DATA.length; offset += MIB) {
       ranges.push({ offset, data: DATA.subarray(offset, offset + MIB) });
     }

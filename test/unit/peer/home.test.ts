@@ -221,7 +221,9 @@ describe('a cut for another peer', () => {
     gate.resolve();
     await cut;
     assert.equal(await fixture.seen(1), 'left');
-    assert.ok(['left by an earlier life', undefined].includes(await reading.catch(() => undefined)));
+    assert.ok(
+      ['left by an earlier life', undefined].includes(await reading.catch(() => undefined)),
+    );
   });
 
   it('that the disk refuses is not taken for made', async () => {
