@@ -31,5 +31,16 @@
         '-isystem <(nodedir)/include/node',
       ],
     },
+    {
+      'target_name': 'dfs-guardian',
+      'type': 'executable',
+      'sources': [
+        'native/guardian.cc',
+        'native/guardian_files.cc',
+        'native/guardian_role.cc',
+        'native/mount_calls.cc',
+      ],
+      'defines': ['_GNU_SOURCE'],
+    },
   ],
 }

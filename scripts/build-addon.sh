@@ -1,7 +1,7 @@
 #!/bin/sh
-# Builds build/Release/dfs.node against the headers that lie beside the running Node. Run from the
-# repository root. Downloads nothing; the compiler's output is in build/addon.log and is shown
-# only when the build fails.
+# Builds build/Release/dfs.node against the headers that lie beside the running Node, and
+# dfs-guardian beside it. Run from the repository root. Downloads nothing; the compiler's output is
+# in build/addon.log and is shown only when the build fails.
 set -eu
 
 fail() {
@@ -45,3 +45,4 @@ if ! node node_modules/node-gyp/bin/node-gyp.js configure build --release -j max
 fi
 node -e 'require("./build/Release/dfs.node")' ||
   fail 'the native addon was built but this Node cannot load it.'
+build/Release/dfs-guardian --check || fail 'the guardian was built but does not run here.'

@@ -93,7 +93,10 @@ function throughFounder(config: Config): string[] {
 function report(ways: readonly string[], founds: boolean, flags: InviteFlags): void {
   const [first = '', ...others] = ways;
   const command = joinCommand(first);
-  if (flags.json === true) return sayJson({ join: first, addresses: ways, command });
+  if (flags.json === true) {
+    sayJson({ join: first, addresses: ways, command });
+    return;
+  }
   say('dfs: on the next machine, type');
   say('');
   say(`    ${command}`);

@@ -16,6 +16,7 @@ import type { NodeStatus } from '../mount/status.ts';
 import { type Environment, note, say, sayJson, stateEnvironment } from './environment.ts';
 import { findServingState } from './find-state.ts';
 import { followNode } from './foreground.ts';
+import { startGuardian } from './guardian.ts';
 import { type DriverName, type MountFlags, planMount, stateFlag } from './mount-plan.ts';
 import { readMountRecord } from './mount-record.ts';
 import {
@@ -94,6 +95,8 @@ async function detachLeftover(dir: string, mountpoint: string): Promise<void> {
 
 interface Target {
   readonly request: MountRequest;
+  /** A service manager watches over it. */
+  readonly foreground: boolean;
   readonly open: OpenInput;
 }
 
@@ -104,7 +107,7 @@ function noteRunning({ state, changed }: Prepared, started: Started): void {
 }
 
 async function mountUnderLock(target: Target): Promise<MountOutcome> {
-  const { request, open } = target;
+  const { foreground, request, open } = target;
   const { dir, environment } = open;
   const node = await runningNode(statePaths(dir));
   const already = await checkRunning(node, request.mountpoint);
@@ -116,6 +119,7 @@ async function mountUnderLock(target: Target): Promise<MountOutcome> {
   noteRunning(prepared, started);
   if (already) {
     if (started.metaserver) note('the metaserver was down and is started again');
+    if (!foreground) await startGuardian(state, environment);
     return { prepared, started, already };
   }
   try {
@@ -125,6 +129,7 @@ async function mountUnderLock(target: Target): Promise<MountOutcome> {
     await stopStarted(state.paths, started);
     throw error;
   }
+  if (!foreground) await startGuardian(state, environment);
   return { prepared, started, already };
 }
 
@@ -172,7 +177,8 @@ export async function runMount({ mountpoint, flags, environment }: MountCall): P
   let outcome: MountOutcome;
   try {
     const name = flags.name ?? config.name;
-    outcome = await mountUnderLock({ request, open: { dir, name, settings, target, environment } });
+    const open = { dir, name, settings, target, environment };
+    outcome = await mountUnderLock({ request, foreground: flags.foreground === true, open });
   } finally {
     await lock[Symbol.asyncDispose]();
   }

@@ -1,14 +1,17 @@
 /**
  * run/mount.json: what the node of a state folder serves, so that a command that knows only a
- * mountpoint finds the folder, and a later one can tell what a killed node left behind.
+ * mountpoint finds the folder, a later one can tell what a killed node left behind, and the next
+ * process of the node can mount it again.
  */
 import { readFile, rm } from 'node:fs/promises';
 import { writeFileDurably } from '../common/durable-file.ts';
-import { systemCode, toFsError } from '../common/errno.ts';
+import { FsError, systemCode, toFsError } from '../common/errno.ts';
 import type { StatePaths } from '../common/state-paths.ts';
+import type { MountRequest } from '../mount/mounted.ts';
+import { decodeMountRequest } from './mount-request.ts';
 
-export async function writeMountRecord(paths: StatePaths, mountpoint: string): Promise<void> {
-  const document = `${JSON.stringify({ mountpoint })}\n`;
+export async function writeMountRecord(paths: StatePaths, request: MountRequest): Promise<void> {
+  const document = `${JSON.stringify(request)}\n`;
   await writeFileDurably(paths.mountRecord, document, { mode: 0o644 });
 }
 
@@ -18,6 +21,11 @@ export async function removeMountRecord(paths: StatePaths): Promise<void> {
 
 /** The mountpoint, or undefined when nothing readable is recorded. */
 export async function readMountRecord(paths: StatePaths): Promise<string | undefined> {
+  return (await readMountRequest(paths))?.mountpoint;
+}
+
+/** How it was mounted; undefined when nothing readable is recorded. */
+export async function readMountRequest(paths: StatePaths): Promise<MountRequest | undefined> {
   let source: string;
   try {
     source = await readFile(paths.mountRecord, 'utf8');
@@ -27,12 +35,9 @@ export async function readMountRecord(paths: StatePaths): Promise<string | undef
     throw toFsError(error, `cannot read ${paths.mountRecord}`);
   }
   try {
-    const document: unknown = JSON.parse(source);
-    if (typeof document !== 'object' || document === null) return undefined;
-    const mountpoint: unknown = 'mountpoint' in document ? document.mountpoint : undefined;
-    return typeof mountpoint === 'string' ? mountpoint : undefined;
+    return decodeMountRequest(JSON.parse(source));
   } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
+    if (error instanceof SyntaxError || error instanceof FsError) return undefined;
     throw error;
   }
 }

@@ -85,13 +85,13 @@ export async function makeMountpoint(mountpoint: string): Promise<void> {
  * Something is mounted at `entry`, and this state's node does not serve it. A mount of ours whose
  * daemon is gone is detached; anything else is refused.
  */
-export async function clearForeignMount(entry: MountEntry): Promise<void> {
+export async function clearForeignMount(entry: MountEntry, ownDir?: string): Promise<void> {
   const { mountpoint, type } = entry;
   if (type !== DFS_MOUNT_TYPE) {
     throw new FsError('EBUSY', `something else (${type}) is mounted on ${mountpoint}`);
   }
   const other = await findServingState(mountpoint);
-  if (other !== undefined) {
+  if (other !== undefined && other !== ownDir) {
     throw new FsError('EBUSY', `the dfs node of ${other} has mounted ${mountpoint} already`);
   }
   if ((await probeMount(mountpoint)) === 'answers') {

@@ -7,9 +7,10 @@ import { formatAddress, isLoopback, parseAddress } from '../common/address.ts';
 import { loadConfig } from '../common/config.ts';
 import { type ControlHandler, type ControlRoute, ControlServer } from '../common/control-server.ts';
 import { FsError } from '../common/errno.ts';
+import { DisposeStack } from '../common/lifecycle.ts';
 import { readListenRecord } from '../common/listen-record.ts';
 import type { Logger } from '../common/log.ts';
-import { DisposeStack } from '../common/lifecycle.ts';
+import { findMount } from '../common/mount-table.ts';
 import type { StatePaths } from '../common/state-paths.ts';
 import { SystemClock } from '../common/system-clock.ts';
 import { parseMask } from '../mount/driver/native/capabilities.ts';
@@ -18,8 +19,9 @@ import type { Environment } from './environment.ts';
 import { choosePort } from './free-port.ts';
 import { planPeerListener } from './listen-plan.ts';
 import { rememberListeners } from './listeners.ts';
-import { removeMountRecord, writeMountRecord } from './mount-record.ts';
+import { readMountRequest, removeMountRecord, writeMountRecord } from './mount-record.ts';
 import { decodeAddress, decodeMountRequest, fieldsOf, textField } from './mount-request.ts';
+import { clearForeignMount } from './mountpoint.ts';
 import type { RoleContext } from './serve-role.ts';
 
 interface Served {
@@ -40,7 +42,7 @@ async function mount({ node, paths, signal }: Served, body: unknown): Promise<ob
   if (signal.aborted) throw new FsError('EBUSY', 'the node is ending');
   const request = decodeMountRequest(body);
   await node.mount(request);
-  await writeMountRecord(paths, request.mountpoint);
+  await writeMountRecord(paths, request);
   return { mountpoint: request.mountpoint };
 }
 
@@ -120,14 +122,34 @@ function handlers(served: Served): Map<ControlRoute, ControlHandler> {
   ]);
 }
 
-export async function openNode(context: RoleContext, environment: Environment): Promise<void> {
+/** After a crash: what the process before this one had mounted. */
+async function remount({ node, paths, log }: Served): Promise<void> {
+  const request = await readMountRequest(paths);
+  if (request === undefined) return;
+  const { mountpoint } = request;
+  try {
+    const entry = await findMount(mountpoint);
+    if (entry !== undefined) await clearForeignMount(entry, paths.dir);
+    await node.mount(request);
+    log.info('mounted again', { mountpoint });
+  } catch (error) {
+    if (!(error instanceof FsError)) throw error;
+    log.error('could not be mounted again', { mountpoint, error });
+  }
+}
+
+export async function openNode(
+  context: RoleContext,
+  environment: Environment,
+  options: { readonly remount: boolean } = { remount: false },
+): Promise<void> {
   const { state, log, stack } = context;
   const { paths } = state;
   await using starting = new DisposeStack();
-  const options = await nodeOptions(context, environment);
-  const node = starting.use(await DfsNode.start(options));
-  if (options.peerListen !== undefined) {
-    await rememberListeners(paths, { peer: options.peerListen });
+  const started = await nodeOptions(context, environment);
+  const node = starting.use(await DfsNode.start(started));
+  if (started.peerListen !== undefined) {
+    await rememberListeners(paths, { peer: started.peerListen });
   }
   const served: Served = { node, paths, log, signal: context.signal, stop: () => context.stop() };
   const table = handlers(served);
@@ -151,6 +173,7 @@ export async function openNode(context: RoleContext, environment: Environment): 
   );
   // The start made run/ under its own umask; others must pass it to reach the status socket.
   if (paths.sockets === paths.run) await chmod(paths.run, 0o755);
+  if (options.remount) await remount(served);
   stack.defer(() => removeMountRecord(paths));
   stack.use(starting.move());
 }

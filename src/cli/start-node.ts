@@ -14,6 +14,7 @@ export interface Started {
 }
 
 const POLL_MS = 50;
+const OTHER_START_MS = 30_000;
 /** After that `dfs status` tells what is wrong. */
 const RECONNECT_MS = 5_000;
 
@@ -25,19 +26,46 @@ export async function startNode(state: LoadedState, environment: Environment): P
   const node = (await fetchStatus(paths.control)) === undefined;
   if (metaserver) {
     const title = 'the metaserver';
-    await startRole({ command: 'metaserver', title, logName: 'metaserver.log', ...common });
+    await startUnlessUp(paths, 'metaserver', () =>
+      startRole({ command: 'metaserver', title, logName: 'metaserver.log', ...common }),
+    );
   }
   if (!node) {
     if (metaserver) await waitUntilReconnected(paths);
     return { metaserver, node };
   }
   try {
-    await startRole({ command: 'serve-node', title: 'the node', logName: 'node.log', ...common });
+    await startUnlessUp(paths, 'node', () =>
+      startRole({ command: 'serve-node', title: 'the node', logName: 'node.log', ...common }),
+    );
   } catch (error) {
     await stopStarted(paths, { metaserver, node: false });
     throw error;
   }
   return { metaserver, node };
+}
+
+/** The guardian may be at it at the same moment; one of the two is enough. */
+async function startUnlessUp(
+  paths: StatePaths,
+  role: StateRole,
+  start: () => Promise<void>,
+): Promise<void> {
+  try {
+    await start();
+  } catch (error) {
+    if (isLocked(paths, role) !== true || !(await serves(paths, role))) throw error;
+  }
+}
+
+async function serves(paths: StatePaths, role: StateRole): Promise<boolean> {
+  for (let waitedMs = 0; waitedMs < OTHER_START_MS; waitedMs += POLL_MS) {
+    const up = role === 'node' ? await fetchStatus(paths.control) : await isMetaserverUp(paths);
+    if (up !== undefined && up !== false) return true;
+    if (isLocked(paths, role) === false) return false;
+    await delay(POLL_MS);
+  }
+  return false;
 }
 
 /** A node that ran all the while comes back to its metaserver within about a second. */

@@ -30,7 +30,7 @@ const LOG_BYTES_MAX = 16 * 1024 * 1024;
 const THREADS = '16';
 
 /** One older log is kept. */
-function openLog(path: string): number {
+export function openLog(path: string): number {
   try {
     if (statSync(path).size > LOG_BYTES_MAX) renameSync(path, `${path}.1`);
   } catch (error) {

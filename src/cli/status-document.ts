@@ -8,6 +8,7 @@ import { isLocked, readPid } from '../common/state-lock.ts';
 import type { Problem } from '../mount/problems.ts';
 import type { NodeStatus } from '../mount/status.ts';
 import { sentence } from './failure.ts';
+import { readSupervision, type Supervision } from './guardian-report.ts';
 import { joinAddress } from './join-check.ts';
 import { insecureProblems, type Listening, metaserverListeners } from './listen-status.ts';
 import { readMountRecord } from './mount-record.ts';
@@ -31,6 +32,8 @@ export interface StatusDocument
     | { readonly mountpoint: string; readonly driver: 'native'; readonly state: 'dead' | 'unknown' }
   )[];
   readonly listen: Listening;
+  /** What starts the processes again after a crash. */
+  readonly supervision: Supervision;
   readonly inodes?: number;
   readonly reclaimPending?: number;
 }
@@ -47,6 +50,12 @@ const NO_CACHE = {
 /** Asking across the network must not make the status slow. */
 const DESCRIBE_MS = 2_000;
 const START = 'run `dfs mount MOUNTPOINT` again: it starts what does not run';
+const RESTARTED = 'it is being started again; see log/guardian.log when that takes long';
+const UNGUARDED: Problem = {
+  code: 'no-guardian',
+  message: 'nothing starts this node again after a crash',
+  action: 'run the same `dfs mount` again, unless a service manager watches over it',
+};
 
 type MetaserverState = StatusDocument['metaserver'];
 
@@ -122,8 +131,13 @@ async function withoutNode(
   const { paths } = state;
   const metaserver = await metaserverState(state);
   const running = node === 'down' ? undefined : await readPid(paths, 'node');
+  const supervision = await readSupervision(paths);
   const problems = [nodeProblem(node, why)];
   if (metaserver.state === 'down') problems.push(metaserverProblem(metaserver.address));
+  if (supervision.state === 'up') {
+    for (const [at, problem] of problems.entries())
+      problems[at] = { ...problem, action: RESTARTED };
+  }
   const listen = { metaserver: await metaserverListeners(state, metaserver.state), peer: null };
   return {
     cluster: { id: state.clusterId, name: state.clusterName },
@@ -139,6 +153,7 @@ async function withoutNode(
     peers: [],
     cache: NO_CACHE,
     listen,
+    supervision,
     fuse: { requests: {} },
     leases: {},
     replication: { degraded: 0, missing: 0, etaSeconds: 0 },
@@ -149,7 +164,10 @@ async function withoutNode(
 async function withListeners(state: LoadedState, status: NodeStatus): Promise<StatusDocument> {
   const metaserver = await metaserverListeners(state, status.metaserver.state);
   const listen = { metaserver, peer: status.listen.peer };
-  return { ...status, listen, problems: [...status.problems, ...insecureProblems(listen)] };
+  const supervision = await readSupervision(state.paths);
+  const problems = [...status.problems, ...insecureProblems(listen)];
+  if (status.mounts.length > 0 && supervision.state === 'none') problems.push(UNGUARDED);
+  return { ...status, listen, supervision, problems };
 }
 
 /** Tells whatever can be told; only an unreadable state folder is an error. */

@@ -40,6 +40,16 @@ function headLines(status: StatusDocument, paint: Paint): string[] {
   ];
 }
 
+/** `guardian    up, pid 12 (node started again 2 times)` */
+function guardianLine({ supervision }: StatusDocument): string {
+  const { pid, roles, state } = supervision;
+  if (state === 'none') return 'guardian    none';
+  const again = Object.entries(roles)
+    .filter(([, { restarts }]) => restarts > 0)
+    .map(([name, { restarts }]) => `${name} started again ${restarts}x`);
+  return `guardian    up, pid ${pid ?? '?'}${again.length === 0 ? '' : ` (${again.join(', ')})`}`;
+}
+
 function mountLines(status: StatusDocument, paint: Paint): string[] {
   if (status.mounts.length === 0) return ['mount       none'];
   return status.mounts.map((mount) => {
@@ -124,6 +134,7 @@ export function statusText(status: StatusDocument, options: { readonly colour: b
   const paint = painter(options.colour);
   return [
     ...headLines(status, paint),
+    guardianLine(status),
     ...mountLines(status, paint),
     ...waitingLines(status, paint),
     ...(status.node.state === 'up' ? [cacheLine(status)] : []),

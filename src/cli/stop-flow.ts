@@ -1,9 +1,13 @@
-/** `dfs stop`: node, then metaserver, each in good order and within a bound; never by SIGKILL. */
+/**
+ * `dfs stop`: the guardian, so that nothing comes back, then node and metaserver, each in good
+ * order and within a bound; never by SIGKILL.
+ */
 import { FsError } from '../common/errno.ts';
 import { isLocked, readPid } from '../common/state-lock.ts';
 import type { StatePaths, StateRole } from '../common/state-paths.ts';
 import { type CommonFlags, type Environment, note, say, sayJson } from './environment.ts';
 import { findState } from './find-state.ts';
+import { endGuardian } from './guardian.ts';
 import { postStop } from './node-client.ts';
 import { waitUntilGone } from './start-node.ts';
 
@@ -31,9 +35,22 @@ async function stopRole(paths: StatePaths, role: StateRole, socketPath: string):
 
 export async function runStop(flags: CommonFlags, environment: Environment): Promise<void> {
   const { paths, dir } = await findState({ environment, flag: flags.state });
+  const stopped = await stopAll(paths);
+  if (flags.json === true) {
+    sayJson({ stateDir: dir, stopped });
+    return;
+  }
+  const names = [stopped.node ? 'node' : '', stopped.metaserver ? 'metaserver' : ''];
+  const ended = names.filter(Boolean).join(' and ');
+  say(ended === '' ? 'dfs: nothing was running' : `dfs: stopped ${ended}`);
+}
+
+/** @returns what ran; only the caller knows whether that is worth a word */
+export async function stopAll(
+  paths: StatePaths,
+): Promise<{ readonly node: boolean; readonly metaserver: boolean }> {
+  await endGuardian(paths);
   const node = await stopRole(paths, 'node', paths.control);
   const metaserver = await stopRole(paths, 'metaserver', paths.metaserverControl);
-  if (flags.json === true) return sayJson({ stateDir: dir, stopped: { node, metaserver } });
-  const stopped = [node ? 'node' : '', metaserver ? 'metaserver' : ''].filter(Boolean);
-  say(stopped.length > 0 ? `dfs: stopped ${stopped.join(' and ')}` : 'dfs: nothing was running');
+  return { node, metaserver };
 }

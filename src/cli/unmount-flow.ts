@@ -6,6 +6,7 @@ import { FsError } from '../common/errno.ts';
 import { DFS_MOUNT_TYPE, findMount, type MountEntry } from '../common/mount-table.ts';
 import { isStateNamed, resolveStateDir } from '../common/state-location.ts';
 import { type StatePaths, statePaths } from '../common/state-paths.ts';
+import type { NodeStatus } from '../mount/status.ts';
 import {
   type CommonFlags,
   type Environment,
@@ -16,9 +17,11 @@ import {
 } from './environment.ts';
 import { findServingState, findStateDir } from './find-state.ts';
 import { forceUnmount } from './force-unmount.ts';
+import { readMountRecord, removeMountRecord } from './mount-record.ts';
 import { detachMount, resolveMountpoint } from './mountpoint.ts';
 import { fetchStatus, postUnmount } from './node-client.ts';
 import { probeMount } from './probe.ts';
+import { stopAll } from './stop-flow.ts';
 
 export interface UnmountFlags extends CommonFlags {
   readonly force?: boolean;
@@ -80,12 +83,20 @@ async function unmountOrphan(mountpoint: string): Promise<void> {
   );
 }
 
-function report(mountpoint: string, flags: UnmountFlags, nodeGoesOn: boolean): void {
+/** Why the node goes on without a mount, or nothing. */
+function reasonToGoOn(node: NodeStatus): string | undefined {
+  if (node.metaserver.address.startsWith('unix:')) return 'running the cluster';
+  const own = node.peers.find(({ id }) => id === node.node.id);
+  const others = node.peers.some(({ id, state }) => id !== node.node.id && state === 'up');
+  return others && (own?.bytesOwned ?? 0) > 0 ? 'serving its files to others' : undefined;
+}
+
+function report(mountpoint: string, flags: UnmountFlags, goesOn: string | undefined): void {
   if (flags.json === true) {
-    sayJson({ unmounted: mountpoint, nodeGoesOn });
+    sayJson({ unmounted: mountpoint, nodeGoesOn: goesOn !== undefined });
     return;
   }
-  const more = nodeGoesOn ? '; the node goes on running the cluster (dfs stop ends it)' : '';
+  const more = goesOn === undefined ? '' : `; the node goes on ${goesOn} (dfs stop ends it)`;
   say(`dfs: unmounted ${mountpoint}${more}`);
 }
 
@@ -96,12 +107,18 @@ export async function runUnmount(call: UnmountCall): Promise<void> {
   const paths = await statePathsFor(mountpoint, call);
   if (flags.force === true) {
     await forceUnmount({ paths, entry });
-    report(mountpoint, flags, false);
+    if ((await readMountRecord(paths)) === mountpoint) await removeMountRecord(paths);
+    report(mountpoint, flags, undefined);
     return;
   }
   const node = await fetchStatus(paths.control);
-  const serves = node?.mounts.some((mount) => mount.mountpoint === mountpoint) === true;
-  if (serves) await unmountOrderly(paths, mountpoint);
-  else await unmountOrphan(mountpoint);
-  report(mountpoint, flags, serves);
+  if (node?.mounts.some((mount) => mount.mountpoint === mountpoint) !== true) {
+    await unmountOrphan(mountpoint);
+    report(mountpoint, flags, undefined);
+    return;
+  }
+  await unmountOrderly(paths, mountpoint);
+  const goesOn = reasonToGoOn(node);
+  if (goesOn === undefined) await stopAll(paths);
+  report(mountpoint, flags, goesOn);
 }

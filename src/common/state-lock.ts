@@ -19,8 +19,11 @@ export interface StateLock extends AsyncDisposable {
   readonly role: StateRole | 'start';
 }
 
-function lockFile(paths: StatePaths, role: StateRole): string {
-  return role === 'node' ? join(paths.dir, 'lock') : join(paths.dir, 'metaserver.lock');
+/** Who holds a lock: a role, or the guardian that starts roles again. */
+export type LockHolder = StateRole | 'guardian';
+
+function lockFile(paths: StatePaths, holder: LockHolder): string {
+  return holder === 'node' ? join(paths.dir, 'lock') : join(paths.dir, `${holder}.lock`);
 }
 
 export function pidFile(paths: StatePaths, role: StateRole): string {
@@ -84,8 +87,8 @@ export async function lockState(paths: StatePaths, role: StateRole): Promise<Sta
   };
 }
 
-/** Whether a process has the role now; undefined when this user may not know. */
-export function isLocked(paths: StatePaths, role: StateRole): boolean | undefined {
+/** Whether a process has the lock now; undefined when this user may not know. */
+export function isLocked(paths: StatePaths, role: LockHolder): boolean | undefined {
   let fd: number;
   try {
     fd = openSync(lockFile(paths, role), constants.O_RDONLY);

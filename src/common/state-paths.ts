@@ -28,6 +28,8 @@ export interface StatePaths {
   readonly metaserverControl: string;
   /** The session stream. */
   readonly metaserver: string;
+  /** What the guardian says of itself and of the roles. */
+  readonly guardianReport: string;
   /** What the node has mounted at this moment. */
   readonly mountRecord: string;
   /** Where it listened last. */
@@ -67,6 +69,7 @@ export function statePaths(dir: string): StatePaths {
     status: join(sockets, 'status.sock'),
     metaserverControl: join(sockets, LONGEST_SOCKET),
     metaserver: join(sockets, 'metaserver.sock'),
+    guardianReport: join(run, 'guardian.json'),
     mountRecord: join(run, 'mount.json'),
     listenRecord: join(dir, 'listen.json'),
   };

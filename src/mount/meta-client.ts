@@ -9,8 +9,8 @@ import { asIno, type Ino, safeInteger } from '../common/ids.ts';
 import { nameFromBytes, nameToBytes } from '../common/name.ts';
 import { attrFromWire, timeToWire } from '../common/rpc/codec.ts';
 import type { Operation, OperationResult, SessionClient } from '../common/rpc/session-client.ts';
-import type { AttrChanges, MakeNode, RenameNode, RequestContext } from './driver/driver.ts';
 import type { HomeState } from './data/data-path.ts';
+import type { AttrChanges, MakeNode, RenameNode, RequestContext } from './driver/driver.ts';
 import { MetaCache } from './meta-cache.ts';
 
 type ResultOf<Case extends OperationResult['$case']> = Extract<

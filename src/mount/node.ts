@@ -35,7 +35,7 @@ export class DfsNode implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #tasks: TaskGroup;
   #mounted: Mounted | undefined;
-  #mounting = false;
+  #mounting: Promise<void> | undefined;
   /** Mounts that ended and still publish what is left. */
   readonly #ending: TaskGroup;
 
@@ -68,24 +68,17 @@ export class DfsNode implements AsyncDisposable {
 
   /** @throws FsError EBUSY when this node serves another mountpoint already */
   async mount(request: MountRequest): Promise<void> {
+    while (this.#mounting !== undefined) await this.#mounting;
     const serves = this.#mounted?.mountpoint;
     if (serves === request.mountpoint) return;
-    if (serves !== undefined || this.#mounting) {
-      throw new FsError('EBUSY', `this node already serves ${serves ?? 'a mount in the making'}`);
-    }
-    this.#mounting = true;
-    try {
-      // A new session would end the old one before its files are published.
-      await this.#ending.settle();
-      const mounted = await this.#mount(request);
-      if (this.#stop.signal.aborted) {
-        await mounted.close(LATE_MS);
-        throw new FsError('EBUSY', 'the node is ending');
-      }
-      this.#mounted = mounted;
-    } finally {
-      this.#mounting = false;
-    }
+    if (serves !== undefined) throw new FsError('EBUSY', `this node already serves ${serves}`);
+    const making = this.#make(request);
+    this.#mounting = making
+      .catch(() => undefined)
+      .finally(() => {
+        this.#mounting = undefined;
+      });
+    await making;
   }
 
   /** Publishes everything, then unmounts. @throws FsError EBUSY while programs use the mount */
@@ -126,10 +119,23 @@ export class DfsNode implements AsyncDisposable {
     await within(this.#settle(), LATE_MS, 'work in the background').catch((error) => {
       this.#options.log.error('something was still under way', { error });
     });
-    await within(this.#member.peer.store.syncAll(), CLOSE_MS, 'writing data to disk').catch((error) => {
-      this.#options.log.error('not everything reached the disk', { error });
-    });
+    await within(this.#member.peer.store.syncAll(), CLOSE_MS, 'writing data to disk').catch(
+      (error) => {
+        this.#options.log.error('not everything reached the disk', { error });
+      },
+    );
     await this.#member[Symbol.asyncDispose]();
+  }
+
+  async #make(request: MountRequest): Promise<void> {
+    // A new session would end the old one before its files are published.
+    await this.#ending.settle();
+    const mounted = await this.#mount(request);
+    if (this.#stop.signal.aborted) {
+      await mounted.close(LATE_MS);
+      throw new FsError('EBUSY', 'the node is ending');
+    }
+    this.#mounted = mounted;
   }
 
   async #settle(): Promise<void> {

@@ -96,6 +96,13 @@ export class PeerSession {
         this.#dialBacks.push(body.value);
         this.#collect();
         return;
+      case 'welcome':
+      case 'reply':
+      case 'refusal':
+      case 'share':
+      case undefined:
+        // The session's own affair.
+        return;
     }
   }
 

@@ -10,7 +10,6 @@ import type { Mounted } from './mounted.ts';
 import type { PeerSession } from './peer-session.ts';
 import { localProblems, type Problem } from './problems.ts';
 
-
 /** Field names are stable: programs read them. */
 export interface NodeStatus {
   readonly cluster: { readonly id: string; readonly name: string };

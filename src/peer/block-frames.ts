@@ -34,7 +34,11 @@ export async function* homeFrames(
 ): AsyncIterable<wire.ChunkReadFrame> {
   const { right, ino, run } = wanted;
   for (let first = run.blockFirst; first < run.blockEnd; first += FRAME_BLOCKS) {
-    const part = { ...run, blockFirst: first, blockEnd: Math.min(run.blockEnd, first + FRAME_BLOCKS) };
+    const part = {
+      ...run,
+      blockFirst: first,
+      blockEnd: Math.min(run.blockEnd, first + FRAME_BLOCKS),
+    };
     const data = new Uint8Array((part.blockEnd - first) * BLOCK_BYTES);
     const versions = await home.read(right, ino, part, data);
     yield* framesOf({ blockFirst: first, data, versions }, wanted);

@@ -3,7 +3,12 @@
  * for 10 s is given up, so a peer that hangs is as bad as one that is gone, and no worse.
  */
 import { Metadata } from '@grpc/grpc-js';
-import type { ChunkReadRequest, ChunkServiceClient, ChunkWriteFrame } from '../../gen/peer.ts';
+import type {
+  ChunkReadFrame,
+  ChunkReadRequest,
+  ChunkServiceClient,
+  ChunkWriteFrame,
+} from '../../gen/peer.ts';
 import { native } from '../../native/index.ts';
 import { FsError } from '../common/errno.ts';
 import type { ClusterId, Ino, NodeId } from '../common/ids.ts';
@@ -89,7 +94,7 @@ export class ChunkClient implements AsyncDisposable {
     await this.#attempt(target, signal, (client, attempt) => {
       const stream = client.read(request);
       attempt.onGivenUp(() => stream.cancel());
-      stream.on('data', (frame) => {
+      stream.on('data', (frame: ChunkReadFrame) => {
         try {
           const blocks = checkFrame(frame, { ...call.run, blockFirst: expected });
           this.#bytesFetched += blocks.data.length;
@@ -211,10 +216,7 @@ export class ChunkClient implements AsyncDisposable {
   async #unary(
     target: Pick<PeerTarget, 'name' | 'address'>,
     signal: AbortSignal | undefined,
-    call: (
-      client: ChunkServiceClient,
-      answer: (error: Error | null) => void,
-    ) => { cancel(): void },
+    call: (client: ChunkServiceClient, answer: (error: Error | null) => void) => { cancel(): void },
   ): Promise<void> {
     await this.#attempt(target, signal, (client, attempt) => {
       const running = call(client, (error) => {

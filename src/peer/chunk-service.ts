@@ -5,14 +5,14 @@
 import { once } from 'node:events';
 import {
   Metadata,
-  type sendUnaryData,
   type ServerReadableStream,
   type ServerUnaryCall,
   type ServerWritableStream,
+  type sendUnaryData,
   status,
 } from '@grpc/grpc-js';
-import { native } from '../../native/index.ts';
 import * as wire from '../../gen/peer.ts';
+import { native } from '../../native/index.ts';
 import { FsError, toFsError } from '../common/errno.ts';
 import { within } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
@@ -21,15 +21,7 @@ import { WIRE_VERSION } from '../common/rpc/wire-version.ts';
 import { cacheFrames, homeFrames } from './block-frames.ts';
 import type { ChunkCache } from './chunk-cache.ts';
 import type { Home } from './home.ts';
-import {
-  haveOf,
-  inoOf,
-  type PeerIdentity,
-  rangeOf,
-  rightOf,
-  runOf,
-  sizeOf,
-} from './peer-wire.ts';
+import { haveOf, inoOf, type PeerIdentity, rangeOf, rightOf, runOf, sizeOf } from './peer-wire.ts';
 
 const CALLS_MAX = 64;
 /** What one write call may hold until its end. */
@@ -133,7 +125,8 @@ export class ChunkService {
       await this.#send(call, homeFrames(home, wanted));
       return;
     }
-    if (have === undefined) throw new FsError('EINVAL', 'cached blocks are named by their versions');
+    if (have === undefined)
+      throw new FsError('EINVAL', 'cached blocks are named by their versions');
     await this.#send(call, cacheFrames(cache, { ...wanted, have }));
   }
 
@@ -169,9 +162,7 @@ export class ChunkService {
     }
   }
 
-  async #cut({
-    request,
-  }: ServerUnaryCall<wire.CutRequest, wire.CutReply>): Promise<wire.CutReply> {
+  async #cut({ request }: ServerUnaryCall<wire.CutRequest, wire.CutReply>): Promise<wire.CutReply> {
     const right = rightOf(request.right, this.#options);
     await this.#options.home.cutFor(right, inoOf(request.ino), sizeOf(request.size));
     return {};

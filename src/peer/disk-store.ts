@@ -199,8 +199,9 @@ export class DiskChunkStore implements ChunkStore, AsyncDisposable {
   }
 
   space(): StoreSpace {
-    const { bytes } = this.#options.owned;
-    return { ...this.#space.usable(), bytesOwned: bytes, bytesCached: 0 };
+    const { cachedBytes, owned } = this.#options;
+    const bytesCached = cachedBytes?.() ?? 0;
+    return { ...this.#space.usable(), bytesOwned: owned.bytes, bytesCached };
   }
 
   setGroups(groups: readonly GroupView[]): void {

@@ -65,7 +65,8 @@ export class Home {
       if (known !== undefined && known > cuts) {
         throw new FsError('ESTALE', `ino ${ino} was cut ${known} times, not ${cuts}`);
       }
-      if (tries === TRIES) throw new FsError('EIO', `the metaserver knows of no cut ${cuts} of ${ino}`);
+      if (tries === TRIES)
+        throw new FsError('EIO', `the metaserver knows of no cut ${cuts} of ${ino}`);
       await this.#learn(ino);
     }
   }
@@ -132,7 +133,7 @@ export class Home {
       await store.fsync(ino);
       if (this.#unsynced.get(ino) === cut) this.#unsynced.delete(ino);
     }
-    return await act();
+    return act();
   }
 
   /** The cut was made already, or is made now with all before it. */

@@ -2,6 +2,7 @@
  * The peer's database, index/ of the state folder. Keys (docs/FORMAT.md):
  *
  *   'c' ino u64be chunk u64be -> ChunkRecord, only for sealed chunks
+ *   'k' ino u64be chunk u64be -> CachedChunkRecord: the cache's (cache-index.ts)
  *   'm' name                  -> text: the store's own markers
  *
  * This process is the only one that has it open: the engine's own lock refuses a second.
@@ -12,6 +13,7 @@ import { Level } from 'level';
 import { ChunkRecord } from '../../gen/store.ts';
 import { FsError, systemCode, toFsError } from '../common/errno.ts';
 import { BLOCKS_PER_CHUNK, type Ino, safeInteger } from '../common/ids.ts';
+import type { CacheDatabase } from './cache-index.ts';
 import type { ChunkIndex, OpenedChunks } from './chunk-index.ts';
 import { type BlockTable, emptyBlockTable } from './core/chunk-state.ts';
 
@@ -176,6 +178,15 @@ export class LevelIndex implements ChunkIndex, AsyncDisposable {
       }
       await this.#remove(keys);
     });
+  }
+
+  /** The same database, for the records of the cache; usable until this is closed. */
+  cacheRecords(): CacheDatabase {
+    return {
+      getSync: (key) => this.#db.getSync(key),
+      batch: (operations) => this.#db.batch(operations),
+      keys: (range) => this.#db.keys(range),
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

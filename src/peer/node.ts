@@ -1,6 +1,7 @@
 /**
- * The peer part of a node: its index and its backing files, opened and closed together.
- * Two parts of the state folder are its own: index/ and data/.
+ * The peer part of a node: its index, its backing files and its cache of other peers' blocks,
+ * opened and closed together. Three parts of the state folder are its own: index/ and data/, and
+ * cache/, which may be missing.
  */
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
@@ -11,7 +12,7 @@ import { DisposeStack, TaskGroup } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import type { ChunkCache } from './chunk-cache.ts';
 import type { ChunkStore } from './chunk-store.ts';
-import { TempCache } from './temp-cache.ts';
+import { DiskChunkCache } from './disk-chunk-cache.ts';
 import { DiskChunkStore, type StoreStatus } from './disk-store.ts';
 import { hostFileIo } from './file-io.ts';
 import { LevelIndex } from './level-index.ts';
@@ -21,9 +22,10 @@ import { DEFAULT_LIMITS } from './store-options.ts';
 export interface PeerOptions {
   /** The state folder: holds index/ and data/. */
   readonly stateDir: string;
-  readonly cacheBytes?: number;
   readonly clock: Clock;
   readonly log: Logger;
+  /** What blocks of other peers may take of the disk; 0: none are kept. Default: cache-space.ts. */
+  readonly cacheBytes?: number | undefined;
 }
 
 /** Something a person should know of, and what to do about it. */
@@ -45,9 +47,11 @@ const FULL_BYTES = 1024 ** 2;
 
 const indexDir = (stateDir: string): string => join(stateDir, 'index');
 const dataDir = (stateDir: string): string => join(stateDir, 'data');
+const cacheDir = (stateDir: string): string => join(stateDir, 'cache');
 
 interface PeerParts {
   readonly index: LevelIndex;
+  readonly cache: DiskChunkCache;
   readonly store: DiskChunkStore;
   readonly owned: OwnedBytes;
   readonly stack: DisposeStack;
@@ -55,7 +59,8 @@ interface PeerParts {
 
 export class Peer implements AsyncDisposable {
   readonly store: ChunkStore;
-  readonly cache: ChunkCache = new TempCache();
+  /** Blocks of files whose home is another peer. */
+  readonly cache: ChunkCache;
   readonly #parts: PeerParts;
   readonly #stop = new AbortController();
   readonly #tasks: TaskGroup;
@@ -63,6 +68,7 @@ export class Peer implements AsyncDisposable {
   private constructor(parts: PeerParts, log: Logger) {
     this.#parts = parts;
     this.store = parts.store;
+    this.cache = parts.cache;
     this.#tasks = new TaskGroup((error) => log.warn('the files were not counted', { error }));
   }
 
@@ -83,11 +89,11 @@ export class Peer implements AsyncDisposable {
   }
 
   /**
-   * Opens what `create` made; makes nothing.
+   * Opens what `create` made; makes nothing but an empty cache/.
    * @throws FsError ENOENT missing, EINVAL foreign, EPROTO newer, EBUSY in use, EIO damaged
    */
   static async open(options: PeerOptions): Promise<Peer> {
-    const { clock, log, stateDir } = options;
+    const { cacheBytes: limitBytes, clock, log, stateDir } = options;
     const data = dataDir(stateDir);
     if (!existsSync(data)) throw new FsError('ENOENT', `there are no backing files at ${data}`);
     await using stack = new DisposeStack();
@@ -95,6 +101,16 @@ export class Peer implements AsyncDisposable {
     const clean = index.getMarker('clean') === '1';
     const owned = new OwnedBytes(Number(index.getMarker('owned') ?? 0));
     await index.setMarkers({ clean: '0' });
+    const cache = stack.use(
+      await DiskChunkCache.open({
+        dir: cacheDir(stateDir),
+        records: index.cacheRecords(),
+        io: hostFileIo,
+        clock,
+        log: log.child('cache'),
+        limitBytes,
+      }),
+    );
     const store = stack.use(
       DiskChunkStore.open({
         dataDir: data,
@@ -104,9 +120,10 @@ export class Peer implements AsyncDisposable {
         log,
         owned,
         limits: DEFAULT_LIMITS,
+        cachedBytes: () => cache.status().bytes,
       }),
     );
-    const peer = new Peer({ index, store, owned, stack: stack.move() }, log);
+    const peer = new Peer({ index, cache, store, owned, stack: stack.move() }, log);
     if (!clean) peer.#tasks.run(() => owned.count(data, peer.#stop.signal));
     return peer;
   }

@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import { systemCode } from '../common/errno.ts';
 import type { Ino } from '../common/ids.ts';
 import { FOLDER_COUNT, folderOf } from './backing-files.ts';
+import { backingFolders } from './backing-folders.ts';
 
 const SECTOR_BYTES = 512;
-const HEX_PAIR = /^[0-9a-f]{2}$/;
 
 export class OwnedBytes {
   #bytes: number;
@@ -37,21 +37,14 @@ export class OwnedBytes {
   async count(dataDir: string, signal: AbortSignal): Promise<void> {
     this.#bytes = 0;
     this.#countedEnd = 0;
-    for (const high of await pairs(dataDir)) {
-      for (const low of await pairs(join(dataDir, high))) {
-        const bytes = await allocatedIn(join(dataDir, high, low), signal);
-        if (signal.aborted) return;
-        this.#bytes += bytes;
-        this.#countedEnd = Number.parseInt(high + low, 16) + 1;
-      }
+    for await (const { folder, path } of backingFolders(dataDir)) {
+      const bytes = await allocatedIn(path, signal);
+      if (signal.aborted) return;
+      this.#bytes += bytes;
+      this.#countedEnd = folder + 1;
     }
     this.#countedEnd = FOLDER_COUNT;
   }
-}
-
-async function pairs(dir: string): Promise<string[]> {
-  const names = await readdir(dir);
-  return names.filter((name) => HEX_PAIR.test(name)).sort();
 }
 
 async function allocatedIn(dir: string, signal: AbortSignal): Promise<number> {

@@ -26,4 +26,6 @@ export interface StoreOptions {
   readonly log: Logger;
   readonly owned: OwnedBytes;
   readonly limits: StoreLimits;
+  /** What the cache takes of the same disk; none without. */
+  readonly cachedBytes?: () => number;
 }

@@ -234,9 +234,7 @@ export class ModelTree {
 
   #setattr(op: Extract<ModelOp, { kind: 'setattr' }>, caller: Caller): Outcome {
     const node = this.#node(op.node);
-    if (op.size !== undefined && node.type === 'dir') fail('EISDIR');
-    if (op.size !== undefined && node.type !== 'file') fail('EINVAL');
-    if (op.size !== undefined && op.size > node.size && op.cuts !== node.cuts) fail('ESTALE');
+    if (op.size !== undefined) checkSize(node, op.size, op.cuts);
     if (op.uid !== undefined && node.type !== 'dir') {
       node.perm &= (node.perm & 0o10) === 0 ? ~0o4000 : ~0o6000;
     }
@@ -310,6 +308,12 @@ export class ModelTree {
     if (node.nlink === 0) fail('ENOENT');
     return node;
   }
+}
+
+function checkSize(node: ModelNode, size: number, cuts: number): void {
+  if (node.type === 'dir') fail('EISDIR');
+  if (node.type !== 'file') fail('EINVAL');
+  if (size > node.size && cuts !== node.cuts) fail('ESTALE');
 }
 
 function newNode(

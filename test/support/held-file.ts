@@ -47,8 +47,8 @@ export class HeldFile {
   }
 
   async #next(): Promise<Answer> {
-    const { value, done } = await within(this.#answers.next(), CALL_MS, 'a call on a held file');
-    if (done === true) throw new Error('the process that holds the file has ended');
-    return JSON.parse(value) as Answer;
+    const next = await within(this.#answers.next(), CALL_MS, 'a call on a held file');
+    if (next.done === true) throw new Error('the process that holds the file has ended');
+    return JSON.parse(next.value) as Answer;
   }
 }

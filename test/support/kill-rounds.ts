@@ -11,7 +11,15 @@ import type { Random } from './random.ts';
 import { Worker } from './workload/worker.ts';
 
 const WORKERS = 3;
-const VICTIMS = [['node'], ['metaserver'], ['node', 'metaserver']] as const;
+type Victim = 'node' | 'metaserver' | 'guardian';
+
+/** With the guardian gone a command brings everything back; otherwise it comes by itself. */
+const VICTIMS: readonly [readonly Victim[], ...(readonly Victim[])[]] = [
+  ['node'],
+  ['metaserver'],
+  ['node', 'metaserver'],
+  ['guardian', 'node', 'metaserver'],
+];
 
 export interface KillTotals {
   rounds: number;
@@ -35,9 +43,13 @@ export async function killRounds(
     await assertUp(dfs, place);
     await delay(random.below(700));
     totals.failedOutsideFaults += workers.filter((worker) => !worker.alive).length;
+    const guardian = await dfs.pid('guardian');
+    // Held, so that what is down stays down until the status was looked at.
+    process.kill(guardian, 'SIGSTOP');
     for (const victim of victims) await killHard(await dfs.pid(victim));
     await assertDown(dfs, victims, place);
-    await dfs.mount();
+    if (victims.includes('guardian')) await dfs.mount();
+    else process.kill(guardian, 'SIGCONT');
     await assertUp(dfs, place);
     if (!victims.some((victim) => victim === 'node')) await assertGoesOn(workers, place);
     for (const worker of workers) await worker.stop();

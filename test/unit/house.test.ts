@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, normalize, relative, resolve } from 'node:path';
+import { basename, dirname, join, normalize, relative, resolve } from 'node:path';
 import { test } from 'node:test';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
@@ -58,6 +58,7 @@ function importsOf(from: string): Import[] {
 
 const SOURCES = [...filesUnder('src', /\.ts$/), ...filesUnder('native', /\.ts$/)];
 const TESTS = filesUnder('test', /\.ts$/);
+const BENCH = filesUnder('bench', /\.(sh|mjs)$/);
 const IMPORTS = SOURCES.flatMap(importsOf);
 
 const shown = ({ from, target }: Import): string => `${from} -> ${target}`;
@@ -198,7 +199,7 @@ test('core folders are pure', () => {
 
 test('no file is longer than a reader can hold', () => {
   const native = filesUnder('native', /\.(cc|h)$/);
-  const long = [...SOURCES, ...TESTS, ...native].filter(
+  const long = [...SOURCES, ...TESTS, ...BENCH, ...native].filter(
     (path) => read(path).split('\n').length > LINES_MAX + 1,
   );
   assertNone(long, `at most ${LINES_MAX} lines; is there a second thing in it?`);
@@ -238,6 +239,14 @@ test('every source file is reached from an entry', () => {
   );
 });
 
+test('every file of the benchmark is used', () => {
+  const texts = [...BENCH, 'docs/BENCH.md'].map((path) => ({ path, text: read(path) }));
+  const unused = BENCH.filter(
+    (own) => !texts.some(({ path, text }) => path !== own && text.includes(basename(own))),
+  );
+  assertNone(unused, 'a file that nobody runs or imports is dead');
+});
+
 test('no promise is left in the code', () => {
   const marks = new RegExp(['TO', 'DO|FIX', 'ME|XX', 'X'].join(''));
   const files = [
@@ -246,6 +255,7 @@ test('no promise is left in the code', () => {
     ...filesUnder('native', /\.(cc|h)$/),
     ...filesUnder('proto', /\.proto$/),
     ...filesUnder('scripts', /\.(sh|mjs)$/),
+    ...BENCH,
   ];
   const wrong = files.filter((path) => new RegExp(`\\b(${marks.source})\\b`).test(read(path)));
   assertNone(wrong, 'finish it, or write it where plans are kept');
@@ -262,7 +272,9 @@ test('every file that a document names is there', () => {
     const links = [...text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, path = '']) =>
       normalize(join(dirname(document), path)),
     );
-    const named = [...text.matchAll(/`((?:src|native|scripts|test|proto|docs|tools)\/[\w./-]+)`/g)];
+    const named = [
+      ...text.matchAll(/`((?:src|native|scripts|bench|test|proto|docs|tools)\/[\w./-]+)`/g),
+    ];
     const paths = [...links, ...named.map(([, path = '']) => normalize(path))];
     wrong.push(
       ...paths
@@ -280,6 +292,7 @@ test('nothing refers to what lies outside the repository', () => {
     ...TESTS,
     ...DOCUMENTS,
     ...filesUnder('scripts', /./),
+    ...BENCH,
     ...filesUnder('native', /\.(cc|h)$/),
     ...filesUnder('proto', /\.proto$/),
   ];

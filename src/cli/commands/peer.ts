@@ -9,11 +9,15 @@ Examples:
   dfs peer --join 192.168.1.10 --insecure --state /data/dfs
       joins a cluster with a node that only stores; its state lies in /data/dfs`;
 
-async function serveNode(stateDir: string, environment: Environment): Promise<void> {
+async function serveNode(
+  stateDir: string,
+  environment: Environment,
+  options = { remount: false },
+): Promise<void> {
   const { openNode } = await import('../node-role.ts');
   const { serveRole } = await import('../serve-role.ts');
   const open = (context: Parameters<typeof openNode>[0]): Promise<void> =>
-    openNode(context, environment);
+    openNode(context, environment, options);
   await serveRole({ role: 'node', stateDir, environment, open });
 }
 
@@ -38,13 +42,15 @@ export function addPeer(program: Command, environment: Environment): void {
     });
 }
 
-/** What `dfs mount` starts in the background. */
+/** What `dfs mount` starts in the background, and the guardian after a crash. */
 export function addServeNode(program: Command, environment: Environment): void {
   program
     .command('serve-node', { hidden: true })
     .requiredOption('--state <dir>')
-    .action(async (flags: CommonFlags) => {
+    .option('--remount', 'mount again what the process before this one had mounted')
+    .action(async (flags: CommonFlags & { readonly remount?: boolean }) => {
       const { findStateDir } = await import('../find-state.ts');
-      await serveNode(await findStateDir({ environment, flag: flags.state }), environment);
+      const dir = await findStateDir({ environment, flag: flags.state });
+      await serveNode(dir, environment, { remount: flags.remount === true });
     });
 }

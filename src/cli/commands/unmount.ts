@@ -15,7 +15,9 @@ export function addUnmount(program: Command, environment: Environment): void {
     .alias('umount')
     .argument('<mountpoint>')
     .summary('write everything back and unmount')
-    .description('Writes everything back and unmounts. The node goes on; dfs stop ends it.')
+    .description(
+      'Writes everything back and unmounts. A node that runs the cluster, or holds files that others may want, goes on; dfs stop ends it.',
+    )
     .option('--state <dir>', 'state folder of the node that serves it')
     .option('--force', 'within five seconds, whatever hangs')
     .option('--json', 'one JSON document')

@@ -5,8 +5,8 @@
  */
 import { FsError } from '../../common/errno.ts';
 import { delay, within } from '../../common/lifecycle.ts';
-import type { FileRight } from '../../peer/chunk-store.ts';
 import type { PeerTarget } from '../../peer/chunk-client.ts';
+import type { FileRight } from '../../peer/chunk-store.ts';
 import type { RequestContext } from '../driver/driver.ts';
 import type { Inode } from '../vfs/inode.ts';
 import type { Rights } from './rights.ts';

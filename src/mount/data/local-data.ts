@@ -64,11 +64,7 @@ export class LocalData implements DataPath {
     return undefined;
   }
 
-  async publish(
-    inode: Inode,
-    waiter: RequestContext | undefined,
-    publish: Publish,
-  ): Promise<void> {
+  async publish(inode: Inode, waiter: RequestContext | undefined, publish: Publish): Promise<void> {
     await this.prepare(inode, waiter);
     if (inode.cut !== undefined && inode.size > inode.cut.size) await this.#syncData(inode);
     const { dirty } = inode;
@@ -108,7 +104,9 @@ export class LocalData implements DataPath {
     this.#options.store.release(inode.ino);
   }
 
-  forget(): void {}
+  forget(): void {
+    // The bytes go when the metaserver says that the file is gone.
+  }
 
   blocks(attr: Attr): Result<number> {
     return this.#options.store.blocks(attr.ino);

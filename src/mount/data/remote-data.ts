@@ -9,9 +9,9 @@ import { BLOCK_BYTES, BLOCKS_PER_CHUNK, CHUNK_BYTES, type Ino } from '../../comm
 import type { TaskGroup } from '../../common/lifecycle.ts';
 import type { Logger } from '../../common/log.ts';
 import type { ChunkClient } from '../../peer/chunk-client.ts';
+import type { Interval, IntervalSet } from '../core/intervals.ts';
 import type { RequestContext, Result } from '../driver/driver.ts';
 import type { DirtyAttr, Inode } from '../vfs/inode.ts';
-import type { Interval, IntervalSet } from '../core/intervals.ts';
 import type { DataPath, HomeState, Publish } from './data-path.ts';
 import type { HomeAttempt, HomeCalls } from './home-calls.ts';
 import type { KnownVersions } from './known-versions.ts';
@@ -46,7 +46,9 @@ export class RemoteData implements DataPath {
     this.#options = options;
   }
 
-  created(): void {}
+  created(): void {
+    // Its home learns of it with the first call.
+  }
 
   read(context: RequestContext, inode: Inode, offset: number, target: Uint8Array): Result<void> {
     const end = offset + target.length;
@@ -70,7 +72,8 @@ export class RemoteData implements DataPath {
     const published = Math.max(0, Math.min(target.length, inode.publishedSize - offset));
     target.fill(0, published);
     const base = target.subarray(0, published);
-    const done = published > 0 ? this.#options.reader.read(context, inode, offset, base) : undefined;
+    const done =
+      published > 0 ? this.#options.reader.read(context, inode, offset, base) : undefined;
     if (done instanceof Promise) return done.then(lay);
     lay();
     return undefined;
@@ -80,7 +83,9 @@ export class RemoteData implements DataPath {
     return false;
   }
 
-  async prepare(): Promise<void> {}
+  async prepare(): Promise<void> {
+    // Cuts are the business of the home.
+  }
 
   write(inode: Inode, offset: number, data: Uint8Array, now: Timespec): Result<void> {
     const written = this.#of(inode.ino);
@@ -100,11 +105,7 @@ export class RemoteData implements DataPath {
     return undefined;
   }
 
-  async publish(
-    inode: Inode,
-    waiter: RequestContext | undefined,
-    publish: Publish,
-  ): Promise<void> {
+  async publish(inode: Inode, waiter: RequestContext | undefined, publish: Publish): Promise<void> {
     const written = this.#of(inode.ino);
     await written.queue.run(async () => {
       const { dirty, ...state } = await this.#send(inode, written, waiter);

@@ -206,10 +206,7 @@ function lastBlock(inode: Inode, chunk: number): number {
 }
 
 /** What is held of the run, one entry a block; seq 0 where nothing is. */
-function heldOf(
-  held: BlockVersions & { readonly held: Uint8Array },
-  run: BlockRun,
-): BlockVersions {
+function heldOf(held: BlockVersions & { readonly held: Uint8Array }, run: BlockRun): BlockVersions {
   const epochs = held.epochs.slice(run.blockFirst, run.blockEnd);
   const seqs = held.seqs.slice(run.blockFirst, run.blockEnd);
   for (let at = 0; at < seqs.length; at += 1) {

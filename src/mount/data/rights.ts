@@ -1,5 +1,10 @@
 /** Which group holds the bytes of a file, who leads it, and under which right it is asked. */
-import { type ClusterMap, EMPTY_MAP, type GroupView, type PeerView } from '../../common/cluster-map.ts';
+import {
+  type ClusterMap,
+  EMPTY_MAP,
+  type GroupView,
+  type PeerView,
+} from '../../common/cluster-map.ts';
 import { FsError } from '../../common/errno.ts';
 import { asEpoch, asSessionId, type GroupId } from '../../common/ids.ts';
 import { type Deferred, deferred } from '../../common/lifecycle.ts';

@@ -1,6 +1,7 @@
 /** What this mount wrote to a file of another peer and has not published yet. */
-import { type Interval, IntervalSet } from '../core/intervals.ts';
+
 import { SerialQueue } from '../../peer/serial-queue.ts';
+import { type Interval, IntervalSet } from '../core/intervals.ts';
 import type { HomeState } from './data-path.ts';
 
 /**

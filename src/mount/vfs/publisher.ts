@@ -4,9 +4,9 @@
  */
 import { FsError } from '../../common/errno.ts';
 import type { Logger } from '../../common/log.ts';
-import type { AttrChanges, RequestContext } from '../driver/driver.ts';
 import type { HomeState } from '../data/data-path.ts';
 import type { FileData } from '../data/file-data.ts';
+import type { AttrChanges, RequestContext } from '../driver/driver.ts';
 import type { MetaClient } from '../meta-client.ts';
 import { type Inode, type InodeTable, inOrder } from './inode.ts';
 import { refresh } from './refresh.ts';

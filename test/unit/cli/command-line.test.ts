@@ -83,7 +83,14 @@ test('commands without a state folder say what to do, and make nothing', (t) => 
 
 test('joining is refused before anything is made', (t) => {
   const dir = scratch(t);
-  const said = dfs('mount', join(dir, 'mnt'), '--state', join(dir, 'state'), '--join', '127.0.0.1:1');
+  const said = dfs(
+    'mount',
+    join(dir, 'mnt'),
+    '--state',
+    join(dir, 'state'),
+    '--join',
+    '127.0.0.1:1',
+  );
   assertSentence(said, 1, /cannot join through 127.0.0.1:1: nobody listens at 127.0.0.1:1/);
   assert.deepEqual(readdirSync(dir), []);
 });

@@ -34,6 +34,7 @@ const up: StatusDocument = {
     bytesFetched: 4 * GIB,
     bytesServedToPeers: GIB,
   },
+  supervision: { state: 'up', pid: 7, roles: {} },
   listen: { metaserver: ['127.0.0.1:7480'], peer: '127.0.0.1:7481' },
   fuse: { requests: {} },
   leases: {},

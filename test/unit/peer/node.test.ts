@@ -10,6 +10,7 @@ import { FsError } from '../../../src/common/errno.ts';
 import { silentLogger } from '../../../src/common/log.ts';
 import { Peer } from '../../../src/peer/node.ts';
 import { context, groupView, ino, read } from '../../support/store-helpers.ts';
+import { chunkVersions, content, fetched } from './cache-fixture.ts';
 
 const open = (stateDir: string): Promise<Peer> =>
   Peer.open({ stateDir, clock: new ManualClock(), log: silentLogger });
@@ -68,6 +69,28 @@ describe('a peer', () => {
     await using peer = await open(dir);
     while (!peer.status().bytesOwnedExact) await new Promise((resolve) => setImmediate(resolve));
     assert.equal(peer.store.space().bytesOwned, 3 * 8192);
+  });
+
+  it('keeps blocks of other peers apart from its own bytes, as many as it may', async (t) => {
+    const dir = await created(t);
+    const shared = { stateDir: dir, clock: new ManualClock(), log: silentLogger };
+    const file = ino(70_000);
+    {
+      await using peer = await Peer.open({ ...shared, cacheBytes: 1024 ** 2 });
+      peer.cache.put(file, { chunk: 0, blockFirst: 0, blockEnd: 2 }, fetched([3, 4]));
+      const { bytesCached, bytesOwned } = peer.store.space();
+      assert.deepEqual([bytesCached, bytesOwned], [peer.cache.status().bytes, 0]);
+      assert.ok(bytesCached >= 2 * 65_536);
+      assert.equal(peer.cache.status().limitBytes, 1024 ** 2);
+    }
+    {
+      await using peer = await open(dir);
+      const target = Buffer.alloc(4);
+      assert.ok(peer.cache.read(file, 0, target, chunkVersions([3, 4])));
+      assert.deepEqual(target, content(3).subarray(0, 4));
+    }
+    await using peer = await Peer.open({ ...shared, cacheBytes: 0 });
+    assert.equal(peer.cache.held(file, 0), undefined);
   });
 
   it('is made once, and only where there is none', async (t) => {
