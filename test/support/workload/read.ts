@@ -59,11 +59,13 @@ function attempt(what: string, work: () => string): void {
 
 for (;;) {
   for (const dir of dirs) {
+    let names: readonly string[] = [];
     attempt(dir, () => {
-      const entries = readdirSync(dir, { withFileTypes: true }).filter((entry) => entry.isFile());
-      for (const { name } of entries) attempt(join(dir, name), () => read(join(dir, name)));
+      const entries = readdirSync(dir, { withFileTypes: true });
+      names = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
       return 'ok';
     });
+    for (const name of names) attempt(join(dir, name), () => read(join(dir, name)));
   }
   Atomics.wait(pause, 0, 0, PAUSE_MS);
 }
