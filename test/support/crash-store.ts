@@ -30,7 +30,9 @@ export class CrashStore implements ChunkStore {
 
   constructor(journals: Map<Ino, Journal> = new Map()) {
     this.#journals = journals;
-    this.#inner.setGroups([{ rg: REPLAY.rg, epoch: REPLAY.rgEpoch, primary: undefined, members: [] }]);
+    this.#inner.setGroups([
+      { rg: REPLAY.rg, epoch: REPLAY.rgEpoch, primary: undefined, members: [] },
+    ]);
     for (const [ino, { synced, pending }] of journals) {
       for (const record of [...synced, ...pending]) this.#inner.commit(REPLAY, ino, record);
     }

@@ -1,5 +1,10 @@
 import { BLOCK_BYTES, BLOCKS_PER_CHUNK, CHUNK_BYTES, type Ino } from '../../src/common/ids.ts';
-import type { CacheStatus, ChunkCache, FetchedBlocks, HeldBlocks } from '../../src/peer/chunk-cache.ts';
+import type {
+  CacheStatus,
+  ChunkCache,
+  FetchedBlocks,
+  HeldBlocks,
+} from '../../src/peer/chunk-cache.ts';
 import type { BlockRun, BlockVersions } from '../../src/peer/chunk-store.ts';
 
 interface CachedBlock {

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { TestContext } from 'node:test';
 import { Reply } from '../../gen/meta.ts';
 import { ManualClock } from '../../src/common/clock.ts';
 import { errnoName, FsError } from '../../src/common/errno.ts';
@@ -182,4 +183,14 @@ export class TwoWorlds implements CallHooks {
 
 function nodeIdOf(name: string): ReturnType<typeof asNodeId> {
   return asNodeId((name === 'one' ? '01' : '02').repeat(16));
+}
+
+/** Worlds that end with the test. */
+export async function worldsFor(
+  t: TestContext,
+  options: { readonly waitMs?: number } = {},
+): Promise<TwoWorlds> {
+  const worlds = await TwoWorlds.create(options);
+  t.after(() => worlds.close());
+  return worlds;
 }

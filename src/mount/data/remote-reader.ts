@@ -84,7 +84,9 @@ export class RemoteReader {
   ): Promise<void> {
     const needed = blocksOf(wanted.offset, wanted.target.length);
     for (let tries = 1; tries <= TRIES; tries += 1) {
-      const running = this.#fetches.get(inode.ino)?.find((fetch) => fetch.offers(needed));
+      const running = this.#fetches
+        .get(inode.ino)
+        ?.find((fetch) => fetch.offers(needed, this.#version(inode)));
       const run = sequential ? { ...needed, blockEnd: lastBlock(inode, needed.chunk) } : needed;
       const fetch = running ?? this.#start(inode, run, tries === 1);
       if ((await this.#waited(context, inode, fetch.wait(wanted))) === 'filled') return;
@@ -115,12 +117,12 @@ export class RemoteReader {
     const run = { chunk, blockFirst: 0, blockEnd: lastBlock(inode, chunk) };
     if (this.#options.versions.get(inode.ino, this.#version(inode), run) !== undefined) return;
     const running = this.#fetches.get(inode.ino) ?? [];
-    if (running.some((fetch) => fetch.run.chunk === chunk)) return;
+    if (running.some((fetch) => fetch.brings(chunk, this.#version(inode)))) return;
     this.#start(inode, run, true);
   }
 
   #start(inode: Inode, run: BlockRun, conditional: boolean): BlockFetch {
-    const fetch = new BlockFetch(run);
+    const fetch = new BlockFetch(run, this.#version(inode));
     const running = this.#fetches.get(inode.ino) ?? [];
     this.#fetches.set(inode.ino, [...running, fetch]);
     this.#options.tasks.run(async () => {
@@ -142,8 +144,8 @@ export class RemoteReader {
     const { cache, calls, client } = this.#options;
     const { ino } = inode;
     await calls.run(inode, undefined, async ({ target, right, signal }) => {
-      fetch.restart();
       const version = { dv: inode.dv, rgEpoch: right.rgEpoch };
+      fetch.restart(version);
       const held = conditional ? cache.held(ino, fetch.run.chunk) : undefined;
       const have = held && heldOf(held, fetch.run);
       const request = { right, ino, run: fetch.run, ...(have !== undefined && { have }) };
