@@ -12,6 +12,7 @@ import { Reply } from '../../gen/meta.ts';
 import { ManualClock } from '../../src/common/clock.ts';
 import { errnoName, FsError } from '../../src/common/errno.ts';
 import { asClusterId, asEpoch, asNodeId, type Ino } from '../../src/common/ids.ts';
+import { delay } from '../../src/common/lifecycle.ts';
 import { silentLogger } from '../../src/common/log.ts';
 import type { Operation, OperationResult } from '../../src/common/rpc/session-client.ts';
 import { foundingWrites } from '../../src/metaserver/cluster.ts';
@@ -132,6 +133,16 @@ export class TwoWorlds implements CallHooks {
     for (const node of this.#nodes.values()) await node.vfs.settle();
     await this.engine.drain();
     await turns();
+  }
+
+  /** The bytes of files that are gone are gone too: the queue of them works in batches. */
+  async reclaimed(): Promise<void> {
+    await this.settle();
+    for (let round = 0; this.engine.status().reclaimPending > 0; round += 1) {
+      assert.ok(round < 500, 'the reclaim queue is worked off');
+      await delay(10);
+    }
+    await this.settle();
   }
 
   async close(): Promise<void> {

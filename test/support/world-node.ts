@@ -1,7 +1,8 @@
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { FsError } from '../../src/common/errno.ts';
 import { asIno, type Fh, type Ino, type NodeId, ROOT_INO } from '../../src/common/ids.ts';
-import { TaskGroup } from '../../src/common/lifecycle.ts';
+import { delay, TaskGroup } from '../../src/common/lifecycle.ts';
 import { silentLogger } from '../../src/common/log.ts';
 import { attrFromWire } from '../../src/common/rpc/codec.ts';
 import type {
@@ -186,6 +187,16 @@ export class WorldNode {
     const bytes = await this.read(fh, 0, length);
     await this.shut(fh);
     return bytes;
+  }
+
+  /** What is kept for publication; files that are not needed any more vanish in the background. */
+  async keptFiles(): Promise<string[]> {
+    const dir = join(this.#worlds.dir, `writeback-${this.name}`);
+    for (let round = 0; round < 50; round += 1) {
+      if (readdirSync(dir).length === 0) return [];
+      await delay(10);
+    }
+    return readdirSync(dir);
   }
 
   close(): void {

@@ -12,6 +12,7 @@ import type { RequestContext, Result } from '../driver/driver.ts';
 import type { Inode } from '../vfs/inode.ts';
 import { type Arrived, BlockFetch, type Wanted } from './block-fetch.ts';
 import type { HomeCalls } from './home-calls.ts';
+import { interruptible } from './interruptible.ts';
 import type { DataVersion, KnownVersions } from './known-versions.ts';
 import type { Rights } from './rights.ts';
 
@@ -54,12 +55,13 @@ export class RemoteReader {
       if (this.#fromCache(inode, wanted)) counts.hits += 1;
       else {
         counts.misses += 1;
-        waits.push(this.#fetched(context, inode, wanted, sequential));
+        waits.push(this.#fetched(inode, wanted, sequential));
       }
     }
     if (sequential) this.#readAhead(inode, offset + target.length);
     if (waits.length === 0) return undefined;
-    return Promise.all(waits).then(() => undefined);
+    const from: `peer ${string}` = `peer ${this.#options.rights.home(inode.rg)?.name ?? 'unknown'}`;
+    return interruptible(context, from, Promise.all(waits)).then(() => undefined);
   }
 
   forget(ino: Ino): void {
@@ -76,12 +78,7 @@ export class RemoteReader {
     return known !== undefined && cache.read(inode.ino, offset, target, known);
   }
 
-  async #fetched(
-    context: RequestContext,
-    inode: Inode,
-    wanted: Wanted,
-    sequential: boolean,
-  ): Promise<void> {
+  async #fetched(inode: Inode, wanted: Wanted, sequential: boolean): Promise<void> {
     const needed = blocksOf(wanted.offset, wanted.target.length);
     for (let tries = 1; tries <= TRIES; tries += 1) {
       const running = this.#fetches
@@ -89,26 +86,10 @@ export class RemoteReader {
         ?.find((fetch) => fetch.offers(needed, this.#version(inode)));
       const run = sequential ? { ...needed, blockEnd: lastBlock(inode, needed.chunk) } : needed;
       const fetch = running ?? this.#start(inode, run, tries === 1);
-      if ((await this.#waited(context, inode, fetch.wait(wanted))) === 'filled') return;
+      if ((await fetch.wait(wanted)) === 'filled') return;
       if (this.#fromCache(inode, wanted)) return;
     }
     throw new FsError('EIO', `blocks of ino ${inode.ino} vanish as soon as they are fetched`);
-  }
-
-  /** The transfer goes on for others when this waiter is interrupted. */
-  async #waited<T>(context: RequestContext, inode: Inode, wait: Promise<T>): Promise<T> {
-    context.waitsFor = `peer ${this.#options.rights.home(inode.rg)?.name ?? 'unknown'}`;
-    const interrupted = new Promise<never>((_, reject) => {
-      context.interrupt = () => reject(new FsError('EINTR', 'interrupted'));
-      if (context.interrupted) context.interrupt();
-    });
-    try {
-      return await Promise.race([wait, interrupted]);
-    } finally {
-      context.interrupt = undefined;
-      context.waitsFor = undefined;
-      wait.catch(() => undefined);
-    }
   }
 
   #readAhead(inode: Inode, position: number): void {
