@@ -66,8 +66,15 @@ export class HomeCalls {
     }
   }
 
-  #refresh(inode: Inode, waiter: RequestContext | undefined, ms: number): Promise<void> {
-    return within(this.#options.refresh(inode, waiter), ms, 'asking the metaserver again');
+  async #refresh(inode: Inode, waiter: RequestContext | undefined, ms: number): Promise<void> {
+    try {
+      await within(this.#options.refresh(inode, waiter), ms, 'asking the metaserver again');
+    } catch (cause) {
+      if (!(cause instanceof FsError && cause.code === 'ETIMEDOUT')) throw cause;
+      throw new FsError('EIO', `the metaserver did not answer in time about ino ${inode.ino}`, {
+        cause,
+      });
+    }
   }
 
   async #attempt<T>(
@@ -100,6 +107,7 @@ export class HomeCalls {
     if (waiter === undefined) return;
     waiter.waitsFor = `peer ${this.#options.rights.home(inode.rg)?.name ?? 'unknown'}`;
     waiter.interrupt = () => stop.abort();
+    if (waiter.interrupted) stop.abort();
   }
 
   #pause(signal: AbortSignal): Promise<void> {

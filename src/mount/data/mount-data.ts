@@ -34,6 +34,11 @@ export interface NodeData {
   readonly counts: ReadCounts;
 }
 
+/** What one mount uses of it. */
+export type MountParts = Omit<NodeData, 'client'> & {
+  readonly client: Pick<ChunkClient, 'read' | 'write' | 'cut' | 'sync'>;
+};
+
 export interface MountDataOptions {
   readonly session: Pick<SessionClient, 'sid' | 'sepoch'>;
   readonly meta: MetaClient;
@@ -43,7 +48,7 @@ export interface MountDataOptions {
   bootMs(): number;
 }
 
-export function mountData(node: NodeData, mount: MountDataOptions): FileData {
+export function mountData(node: MountParts, mount: MountDataOptions): FileData {
   const { view } = node;
   const { log, meta, session, waitMs } = mount;
   const tasks = new TaskGroup((error) => log.warn('a transfer failed', { error }));

@@ -18,6 +18,7 @@ import type { RequestContext, Result } from '../driver/driver.ts';
 import type { Inode } from '../vfs/inode.ts';
 import { type Arrived, BlockFetch, type Wanted } from './block-fetch.ts';
 import type { HomeAttempt, HomeCalls } from './home-calls.ts';
+import { interruptible } from './interruptible.ts';
 import type { DataVersion, KnownVersions } from './known-versions.ts';
 import type { Rights } from './rights.ts';
 
@@ -65,12 +66,13 @@ export class RemoteReader {
       if (this.#fromCache(inode, wanted)) counts.hits += 1;
       else {
         counts.misses += 1;
-        waits.push(this.#fetched(context, inode, wanted, sequential));
+        waits.push(this.#fetched(inode, wanted, sequential));
       }
     }
     if (sequential) this.#readAhead(inode, offset + target.length);
     if (waits.length === 0) return undefined;
-    return Promise.all(waits).then(() => undefined);
+    const from: `peer ${string}` = `peer ${this.#options.rights.home(inode.rg)?.name ?? 'unknown'}`;
+    return interruptible(context, from, Promise.all(waits)).then(() => undefined);
   }
 
   forget(ino: Ino): void {
@@ -87,37 +89,18 @@ export class RemoteReader {
     return known !== undefined && cache.read(inode.ino, offset, target, known);
   }
 
-  async #fetched(
-    context: RequestContext,
-    inode: Inode,
-    wanted: Wanted,
-    sequential: boolean,
-  ): Promise<void> {
+  async #fetched(inode: Inode, wanted: Wanted, sequential: boolean): Promise<void> {
     const needed = blocksOf(wanted.offset, wanted.target.length);
     for (let tries = 1; tries <= TRIES; tries += 1) {
-      const running = this.#fetches.get(inode.ino)?.find((fetch) => fetch.offers(needed));
+      const running = this.#fetches
+        .get(inode.ino)
+        ?.find((fetch) => fetch.offers(needed, this.#version(inode)));
       const run = sequential ? { ...needed, blockEnd: lastBlock(inode, needed.chunk) } : needed;
       const fetch = running ?? this.#start(inode, run, tries === 1);
-      if ((await this.#waited(context, inode, fetch.wait(wanted))) === 'filled') return;
+      if ((await fetch.wait(wanted)) === 'filled') return;
       if (this.#fromCache(inode, wanted)) return;
     }
     throw new FsError('EIO', `blocks of ino ${inode.ino} vanish as soon as they are fetched`);
-  }
-
-  /** The transfer goes on for others when this waiter is interrupted. */
-  async #waited<T>(context: RequestContext, inode: Inode, wait: Promise<T>): Promise<T> {
-    context.waitsFor = `peer ${this.#options.rights.home(inode.rg)?.name ?? 'unknown'}`;
-    const interrupted = new Promise<never>((_, reject) => {
-      context.interrupt = () => reject(new FsError('EINTR', 'interrupted'));
-      if (context.interrupted) context.interrupt();
-    });
-    try {
-      return await Promise.race([wait, interrupted]);
-    } finally {
-      context.interrupt = undefined;
-      context.waitsFor = undefined;
-      wait.catch(() => undefined);
-    }
   }
 
   #readAhead(inode: Inode, position: number): void {
@@ -126,12 +109,12 @@ export class RemoteReader {
     const run = { chunk, blockFirst: 0, blockEnd: lastBlock(inode, chunk) };
     if (this.#options.versions.get(inode.ino, this.#version(inode), run) !== undefined) return;
     const running = this.#fetches.get(inode.ino) ?? [];
-    if (running.some((fetch) => fetch.run.chunk === chunk)) return;
+    if (running.some((fetch) => fetch.brings(chunk, this.#version(inode)))) return;
     this.#start(inode, run, true);
   }
 
   #start(inode: Inode, run: BlockRun, conditional: boolean): BlockFetch {
-    const fetch = new BlockFetch(run);
+    const fetch = new BlockFetch(run, this.#version(inode));
     const running = this.#fetches.get(inode.ino) ?? [];
     this.#fetches.set(inode.ino, [...running, fetch]);
     this.#options.tasks.run(async () => {
@@ -154,7 +137,6 @@ export class RemoteReader {
     await calls.run(inode, undefined, async (attempt) => {
       const isDown = this.#options.rights.home(inode.rg)?.up === false;
       if (isDown && (await this.#fromCaches(inode, fetch, attempt))) return;
-      fetch.restart();
       try {
         await this.#fromHome(inode, fetch, attempt, conditional);
       } catch (error) {
@@ -173,6 +155,7 @@ export class RemoteReader {
     const { cache, client } = this.#options;
     const { ino } = inode;
     const version = { dv: inode.dv, rgEpoch: right.rgEpoch };
+    fetch.restart(version);
     const held = conditional ? cache.held(ino, fetch.run.chunk) : undefined;
     const have = held && heldOf(held, fetch.run);
     const request = { right, ino, run: fetch.run, ...(have !== undefined && { have }) };
@@ -198,7 +181,7 @@ export class RemoteReader {
     );
     for (const { address, name, nodeId } of asked.slice(0, CACHES_ASKED)) {
       if (address === undefined || signal.aborted) continue;
-      fetch.restart();
+      fetch.restart(version);
       const bound = AbortSignal.any([signal, AbortSignal.timeout(CACHE_MS)]);
       const arrived = (blocks: ReceivedBlocks): void =>
         this.#arrived(inode, fetch, version, blocks);
