@@ -29,10 +29,11 @@ async function write(fixture: StoreFixture, offset: number, data: Uint8Array): P
 class CrowdedIndex extends LossyIndex {
   whilePutting: () => void = () => undefined;
 
-  override putSealed(file: Ino, chunk: number, blocks: BlockTable): Promise<void> {
+  override async putSealed(file: Ino, chunk: number, blocks: BlockTable): Promise<void> {
     const done = super.putSealed(file, chunk, blocks);
+    await Promise.resolve();
     this.whilePutting();
-    return done;
+    await done;
   }
 }
 
