@@ -219,7 +219,7 @@ export class WorldNode {
   async #request(op: Operation, id?: RequestIdLike, learn?: Learn): Promise<OperationResult> {
     await this.#worlds.asking(this.name, op);
     this.#checkAlive();
-    return await this.#worlds.execute(this.#mountSession, op, id, learn);
+    return this.#worlds.execute(this.#mountSession, op, id, learn);
   }
 
   async #fetchAttr(ino: Ino): Promise<{ readonly size: number; readonly cuts: number }> {
