@@ -147,3 +147,27 @@ test('the home’s own cut is the last word, though it hears of another’s whil
   assert.equal((await worlds.stored(ino)).size, 2);
   assert.equal((await two.get('file')).toString(), 'ba');
 });
+
+test('what the home published is not published again because of a cut that came after', async (t) => {
+  const worlds = await worldsFor(t);
+  const { one, two } = worlds;
+  const ino = await one.put('file', 'base');
+  const { fh } = await one.open('file');
+  await one.write(fh, 4, 'more');
+  let cuts = 0;
+  worlds.answering = async (from, op) => {
+    if (from !== 'one' || op.$case !== 'flushAttr' || cuts > 0) return;
+    cuts += 1;
+    await two.truncate(ino, 6);
+    await turns();
+    worlds.before = () => {
+      throw new FsError('EHOSTUNREACH', 'lost on the way');
+    };
+    await two.truncate(ino, 2);
+  };
+  await one.shut(fh);
+  assert.equal(cuts, 1);
+  worlds.before = () => undefined;
+  assert.equal((await worlds.stored(ino)).size, 2);
+  assert.equal((await one.get('file')).toString(), 'ba');
+});
