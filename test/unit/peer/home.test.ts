@@ -12,6 +12,15 @@ const isError =
   (error: unknown) =>
     error instanceof FsError && error.code === code && error.message.includes(text);
 
+async function allRefused(
+  calls: readonly Promise<unknown>[],
+  isRight: (error: unknown) => boolean,
+): Promise<void> {
+  for (const outcome of await Promise.allSettled(calls)) {
+    assert.ok(outcome.status === 'rejected' && isRight(outcome.reason), outcome.status);
+  }
+}
+
 /** A home where the file is known to have been cut once, to nothing. */
 async function settled(): Promise<HomeFixture> {
   const fixture = new HomeFixture();
@@ -164,7 +173,7 @@ describe('a call that names cuts', () => {
     const calls = [fixture.seen(0), fixture.write(0, 'x'), fixture.home.sync(right(0), FILE)];
     fixture.store.setGroups([groupView(2)]);
     gate.resolve();
-    for (const call of calls) await assert.rejects(call, isError('ESTALE', 'epoch 1, now 2'));
+    await allRefused(calls, isError('ESTALE', 'epoch 1'));
   });
 });
 
@@ -377,7 +386,7 @@ describe('a removed file', () => {
     await nextTurns(1);
     await fixture.home.remove([FILE]);
     gate.resolve();
-    for (const call of calls) await assert.rejects(call, isError('ESTALE', 'was removed'));
+    await allRefused(calls, isError('ESTALE', 'was removed'));
     assert.equal(fixture.store.blocks(FILE), 0);
     assert.equal(fixture.home.isSettled(FILE, 0), false);
   });
