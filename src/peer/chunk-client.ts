@@ -38,8 +38,8 @@ export interface ReadCall extends FileCall {
   readonly run: BlockRun;
   /** What the caller holds, one entry a block: unchanged blocks come without bytes. */
   readonly have?: BlockVersions;
-  /** Of a peer that is not the home: only blocks it has cached in exactly the versions of `have`. */
-  readonly cached?: boolean;
+  /** Of a peer that is not the home: what it has cached of this data version. */
+  readonly cachedDv?: number;
 }
 
 export interface WrittenRange {
@@ -110,8 +110,8 @@ export class ChunkClient implements AsyncDisposable {
       stream.on('error', (error) => attempt.fail(error));
       stream.on('end', () => attempt.done());
     });
-    if (expected < call.run.blockEnd && call.cached !== true) {
-      throw new FsError('EIO', `${target.name} sent fewer blocks than it was asked for`);
+    if (expected < call.run.blockEnd) {
+      throw new FsError('ENODATA', `${target.name} sent fewer blocks than it was asked for`);
     }
   }
 
@@ -205,7 +205,10 @@ export class ChunkClient implements AsyncDisposable {
     return { clusterId: this.#options.clusterId, nodeId };
   }
 
-  #readRequest(target: PeerTarget, { right, ino, run, have, cached }: ReadCall): ChunkReadRequest {
+  #readRequest(
+    target: PeerTarget,
+    { right, ino, run, have, cachedDv }: ReadCall,
+  ): ChunkReadRequest {
     return {
       right: rightToWire(right, this.#identity(target)),
       ino: BigInt(ino),
@@ -214,7 +217,8 @@ export class ChunkClient implements AsyncDisposable {
       blockEnd: run.blockEnd,
       haveEpochs: have === undefined ? [] : Array.from(have.epochs),
       haveSeqs: have === undefined ? [] : Array.from(have.seqs, BigInt),
-      cached: cached ?? false,
+      cached: cachedDv !== undefined,
+      dv: BigInt(cachedDv ?? 0),
     };
   }
 

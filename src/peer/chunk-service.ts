@@ -14,14 +14,25 @@ import {
 import * as wire from '../../gen/peer.ts';
 import { native } from '../../native/index.ts';
 import { FsError, toFsError } from '../common/errno.ts';
+import type { Epoch, Ino } from '../common/ids.ts';
 import { within } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import type { ServedService } from '../common/rpc/server.ts';
 import { WIRE_VERSION } from '../common/rpc/wire-version.ts';
 import { cacheFrames, homeFrames } from './block-frames.ts';
 import type { ChunkCache } from './chunk-cache.ts';
+import type { BlockRun, BlockVersions } from './chunk-store.ts';
 import type { Home } from './home.ts';
-import { haveOf, inoOf, type PeerIdentity, rangeOf, rightOf, runOf, sizeOf } from './peer-wire.ts';
+import {
+  dvOf,
+  haveOf,
+  inoOf,
+  type PeerIdentity,
+  rangeOf,
+  rightOf,
+  runOf,
+  sizeOf,
+} from './peer-wire.ts';
 
 const CALLS_MAX = 64;
 /** What one write call may hold until its end. */
@@ -30,6 +41,12 @@ const WRITE_CALL_BYTES_MAX = 64 * 1024 * 1024;
 export interface ChunkServiceOptions extends PeerIdentity {
   readonly home: Home;
   readonly cache: ChunkCache;
+  /** Versions of a chunk's blocks at a data version, where all of the run are known. */
+  knownVersions(
+    ino: Ino,
+    of: { readonly dv: number; readonly rgEpoch: Epoch },
+    run: BlockRun,
+  ): BlockVersions | undefined;
   readonly log: Logger;
   /** A caller that neither takes nor gives anything this long is given up, milliseconds. */
   readonly stalledMs?: number;
@@ -125,14 +142,14 @@ export class ChunkService {
     const run = runOf(request);
     const right = rightOf(request.right, this.#options);
     const wanted = { right, ino: inoOf(request.ino), run, have: haveOf(request, run) };
-    const { have } = wanted;
     if (!request.cached) {
       await this.#send(call, homeFrames(home, wanted));
       return;
     }
-    if (have === undefined)
-      throw new FsError('EINVAL', 'cached blocks are named by their versions');
-    await this.#send(call, cacheFrames(cache, { ...wanted, have }));
+    const of = { dv: dvOf(request), rgEpoch: right.rgEpoch };
+    const versions = this.#options.knownVersions(wanted.ino, of, run);
+    if (versions === undefined) throw new FsError('ENODATA', 'these blocks are not known here');
+    await this.#send(call, cacheFrames(cache, wanted, versions));
   }
 
   async #send(call: ReadCall, frames: AsyncIterable<wire.ChunkReadFrame>): Promise<void> {

@@ -6,6 +6,7 @@ import type { FsError } from '../../common/errno.ts';
 import { BLOCK_BYTES, CHUNK_BYTES } from '../../common/ids.ts';
 import { type Deferred, deferred } from '../../common/lifecycle.ts';
 import type { BlockRun } from '../../peer/chunk-store.ts';
+import type { DataVersion } from './known-versions.ts';
 
 /** Bytes of the file wanted in `target`. */
 export interface Wanted {
@@ -31,18 +32,27 @@ export interface Arrived {
 
 export class BlockFetch {
   readonly run: BlockRun;
+  /** What the file was when the home was asked: the bytes are not older. */
+  #version: DataVersion;
   #arrivedEnd: number;
   #waiting: Waiting[] = [];
 
-  constructor(run: BlockRun) {
+  constructor(run: BlockRun, version: DataVersion) {
     this.run = run;
+    this.#version = version;
     this.#arrivedEnd = run.blockFirst;
   }
 
+  /** It brings blocks of this chunk as they are at this version, or later. */
+  brings(chunk: number, { dv, rgEpoch }: DataVersion): boolean {
+    const { dv: asked, rgEpoch: askedEpoch } = this.#version;
+    return chunk === this.run.chunk && dv === asked && rgEpoch === askedEpoch;
+  }
+
   /** Everything wanted is still to come. */
-  offers(run: BlockRun): boolean {
+  offers(run: BlockRun, version: DataVersion): boolean {
     return (
-      run.chunk === this.run.chunk &&
+      this.brings(run.chunk, version) &&
       run.blockFirst >= this.#arrivedEnd &&
       run.blockEnd <= this.run.blockEnd
     );
@@ -72,7 +82,8 @@ export class BlockFetch {
   }
 
   /** The transfer is tried again from its start. */
-  restart(): void {
+  restart(version: DataVersion): void {
+    this.#version = version;
     this.#arrivedEnd = this.run.blockFirst;
     for (const waiting of this.#waiting) {
       waiting.leftBytes = waiting.target.length;

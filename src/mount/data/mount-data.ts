@@ -1,4 +1,6 @@
 /** Puts the ways to file data of one mount together, on what all mounts of the node share. */
+
+import type { NodeId } from '../../common/ids.ts';
 import { TaskGroup } from '../../common/lifecycle.ts';
 import type { Logger } from '../../common/log.ts';
 import type { SessionClient } from '../../common/rpc/session-client.ts';
@@ -20,6 +22,8 @@ import { type ClusterView, Rights } from './rights.ts';
 import type { WritebackFiles } from './writeback-files.ts';
 
 export interface NodeData {
+  /** This node. */
+  readonly self: NodeId;
   readonly store: ChunkStore;
   readonly home: Home;
   readonly cache: ChunkCache;
@@ -30,6 +34,11 @@ export interface NodeData {
   readonly counts: ReadCounts;
 }
 
+/** What one mount uses of it. */
+export type MountParts = Omit<NodeData, 'client'> & {
+  readonly client: Pick<ChunkClient, 'read' | 'write' | 'cut' | 'sync'>;
+};
+
 export interface MountDataOptions {
   readonly session: Pick<SessionClient, 'sid' | 'sepoch'>;
   readonly meta: MetaClient;
@@ -39,7 +48,7 @@ export interface MountDataOptions {
   bootMs(): number;
 }
 
-export function mountData(node: NodeData, mount: MountDataOptions): FileData {
+export function mountData(node: MountParts, mount: MountDataOptions): FileData {
   const { view } = node;
   const { log, meta, session, waitMs } = mount;
   const tasks = new TaskGroup((error) => log.warn('a transfer failed', { error }));

@@ -3,7 +3,13 @@
  * else from the home, which sends only what this machine does not hold.
  */
 import { FsError, toFsError } from '../../common/errno.ts';
-import { BLOCK_BYTES, BLOCKS_PER_CHUNK, CHUNK_BYTES, type Ino } from '../../common/ids.ts';
+import {
+  BLOCK_BYTES,
+  BLOCKS_PER_CHUNK,
+  CHUNK_BYTES,
+  type Ino,
+  type NodeId,
+} from '../../common/ids.ts';
 import type { TaskGroup } from '../../common/lifecycle.ts';
 import type { ChunkCache } from '../../peer/chunk-cache.ts';
 import type { ChunkClient, ReceivedBlocks } from '../../peer/chunk-client.ts';
@@ -11,12 +17,16 @@ import type { BlockRun, BlockVersions } from '../../peer/chunk-store.ts';
 import type { RequestContext, Result } from '../driver/driver.ts';
 import type { Inode } from '../vfs/inode.ts';
 import { type Arrived, BlockFetch, type Wanted } from './block-fetch.ts';
-import type { HomeCalls } from './home-calls.ts';
+import type { HomeAttempt, HomeCalls } from './home-calls.ts';
 import type { DataVersion, KnownVersions } from './known-versions.ts';
+import { interruptible } from './patience.ts';
 import type { Rights } from './rights.ts';
 
 /** Blocks said to be unchanged vanish from the cache so seldom that two more tries are plenty. */
 const TRIES = 3;
+/** While a home is away, so many others are asked for what they have cached, so long each. */
+const CACHES_ASKED = 8;
+const CACHE_MS = 2_000;
 
 /** Reads of files of other peers, a part of a chunk each, since the node was started. */
 export interface ReadCounts {
@@ -33,6 +43,8 @@ export interface RemoteReaderOptions {
   readonly versions: KnownVersions;
   readonly tasks: TaskGroup;
   readonly counts: ReadCounts;
+  /** This node. */
+  readonly self: NodeId;
 }
 
 export class RemoteReader {
@@ -54,12 +66,13 @@ export class RemoteReader {
       if (this.#fromCache(inode, wanted)) counts.hits += 1;
       else {
         counts.misses += 1;
-        waits.push(this.#fetched(context, inode, wanted, sequential));
+        waits.push(this.#fetched(inode, wanted, sequential));
       }
     }
     if (sequential) this.#readAhead(inode, offset + target.length);
     if (waits.length === 0) return undefined;
-    return Promise.all(waits).then(() => undefined);
+    const from: `peer ${string}` = `peer ${this.#options.rights.home(inode.rg)?.name ?? 'unknown'}`;
+    return interruptible(context, from, Promise.all(waits)).then(() => undefined);
   }
 
   forget(ino: Ino): void {
@@ -76,37 +89,18 @@ export class RemoteReader {
     return known !== undefined && cache.read(inode.ino, offset, target, known);
   }
 
-  async #fetched(
-    context: RequestContext,
-    inode: Inode,
-    wanted: Wanted,
-    sequential: boolean,
-  ): Promise<void> {
+  async #fetched(inode: Inode, wanted: Wanted, sequential: boolean): Promise<void> {
     const needed = blocksOf(wanted.offset, wanted.target.length);
     for (let tries = 1; tries <= TRIES; tries += 1) {
-      const running = this.#fetches.get(inode.ino)?.find((fetch) => fetch.offers(needed));
+      const running = this.#fetches
+        .get(inode.ino)
+        ?.find((fetch) => fetch.offers(needed, this.#version(inode)));
       const run = sequential ? { ...needed, blockEnd: lastBlock(inode, needed.chunk) } : needed;
       const fetch = running ?? this.#start(inode, run, tries === 1);
-      if ((await this.#waited(context, inode, fetch.wait(wanted))) === 'filled') return;
+      if ((await fetch.wait(wanted)) === 'filled') return;
       if (this.#fromCache(inode, wanted)) return;
     }
     throw new FsError('EIO', `blocks of ino ${inode.ino} vanish as soon as they are fetched`);
-  }
-
-  /** The transfer goes on for others when this waiter is interrupted. */
-  async #waited<T>(context: RequestContext, inode: Inode, wait: Promise<T>): Promise<T> {
-    context.waitsFor = `peer ${this.#options.rights.home(inode.rg)?.name ?? 'unknown'}`;
-    const interrupted = new Promise<never>((_, reject) => {
-      context.interrupt = () => reject(new FsError('EINTR', 'interrupted'));
-      if (context.interrupted) context.interrupt();
-    });
-    try {
-      return await Promise.race([wait, interrupted]);
-    } finally {
-      context.interrupt = undefined;
-      context.waitsFor = undefined;
-      wait.catch(() => undefined);
-    }
   }
 
   #readAhead(inode: Inode, position: number): void {
@@ -115,12 +109,12 @@ export class RemoteReader {
     const run = { chunk, blockFirst: 0, blockEnd: lastBlock(inode, chunk) };
     if (this.#options.versions.get(inode.ino, this.#version(inode), run) !== undefined) return;
     const running = this.#fetches.get(inode.ino) ?? [];
-    if (running.some((fetch) => fetch.run.chunk === chunk)) return;
+    if (running.some((fetch) => fetch.brings(chunk, this.#version(inode)))) return;
     this.#start(inode, run, true);
   }
 
   #start(inode: Inode, run: BlockRun, conditional: boolean): BlockFetch {
-    const fetch = new BlockFetch(run);
+    const fetch = new BlockFetch(run, this.#version(inode));
     const running = this.#fetches.get(inode.ino) ?? [];
     this.#fetches.set(inode.ino, [...running, fetch]);
     this.#options.tasks.run(async () => {
@@ -139,21 +133,70 @@ export class RemoteReader {
   }
 
   async #transfer(inode: Inode, fetch: BlockFetch, conditional: boolean): Promise<void> {
-    const { cache, calls, client } = this.#options;
-    const { ino } = inode;
-    await calls.run(inode, undefined, async ({ target, right, signal }) => {
-      fetch.restart();
-      const version = { dv: inode.dv, rgEpoch: right.rgEpoch };
-      const held = conditional ? cache.held(ino, fetch.run.chunk) : undefined;
-      const have = held && heldOf(held, fetch.run);
-      const request = { right, ino, run: fetch.run, ...(have !== undefined && { have }) };
-      await client.read(
-        target,
-        request,
-        (blocks) => fetch.arrived(this.#take(ino, fetch.run.chunk, version, blocks)),
-        signal,
-      );
+    const { calls } = this.#options;
+    await calls.run(inode, undefined, async (attempt) => {
+      const isDown = this.#options.rights.home(inode.rg)?.up === false;
+      if (isDown && (await this.#fromCaches(inode, fetch, attempt))) return;
+      try {
+        await this.#fromHome(inode, fetch, attempt, conditional);
+      } catch (error) {
+        const isAway = error instanceof FsError && error.code === 'EHOSTUNREACH';
+        if (isDown || !isAway || !(await this.#fromCaches(inode, fetch, attempt))) throw error;
+      }
     });
+  }
+
+  async #fromHome(
+    inode: Inode,
+    fetch: BlockFetch,
+    { target, right, signal }: HomeAttempt,
+    conditional: boolean,
+  ): Promise<void> {
+    const { cache, client } = this.#options;
+    const { ino } = inode;
+    const version = { dv: inode.dv, rgEpoch: right.rgEpoch };
+    fetch.restart(version);
+    const held = conditional ? cache.held(ino, fetch.run.chunk) : undefined;
+    const have = held && heldOf(held, fetch.run);
+    const request = { right, ino, run: fetch.run, ...(have !== undefined && { have }) };
+    await client.read(
+      target,
+      request,
+      (blocks) => this.#arrived(inode, fetch, version, blocks),
+      signal,
+    );
+  }
+
+  /** The home is away: another peer may have what is wanted. @returns whether one had all of it */
+  async #fromCaches(
+    inode: Inode,
+    fetch: BlockFetch,
+    { target, right, signal }: HomeAttempt,
+  ): Promise<boolean> {
+    const { client, rights, self } = this.#options;
+    const version = { dv: inode.dv, rgEpoch: right.rgEpoch };
+    const request = { right, ino: inode.ino, run: fetch.run, cachedDv: version.dv };
+    const asked = [...rights.view.map.peers.values()].filter(
+      ({ nodeId, up }) => up && nodeId !== target.nodeId && nodeId !== self,
+    );
+    for (const { address, name, nodeId } of asked.slice(0, CACHES_ASKED)) {
+      if (address === undefined || signal.aborted) continue;
+      fetch.restart(version);
+      const bound = AbortSignal.any([signal, AbortSignal.timeout(CACHE_MS)]);
+      const arrived = (blocks: ReceivedBlocks): void =>
+        this.#arrived(inode, fetch, version, blocks);
+      try {
+        await client.read({ nodeId, name, address }, request, arrived, bound);
+        return true;
+      } catch (error) {
+        if (!(error instanceof FsError)) throw error;
+      }
+    }
+    return false;
+  }
+
+  #arrived(inode: Inode, fetch: BlockFetch, version: DataVersion, blocks: ReceivedBlocks): void {
+    fetch.arrived(this.#take(inode.ino, fetch.run.chunk, version, blocks));
   }
 
   /** Keeps what arrived. */

@@ -136,7 +136,7 @@ export class Inode {
     this.removal = all;
   }
 
-  /** The file was cut or extended at the metaserver: nothing local is newer. */
+  /** The file was cut or extended at the metaserver while writes waited: nothing local is newer. */
   resized(): void {
     this.#dirty = undefined;
   }
@@ -144,6 +144,12 @@ export class Inode {
 
 export class InodeTable {
   readonly #inodes = new Map<Ino, Inode>();
+  readonly #onLost: (inode: Inode) => void;
+
+  /** @param onLost a file that is gone is not referred to any more, whatever it still owed */
+  constructor(onLost: (inode: Inode) => void) {
+    this.#onLost = onLost;
+  }
 
   get size(): number {
     return this.#inodes.size;
@@ -168,7 +174,9 @@ export class InodeTable {
 
   /** Drops an inode nobody refers to. */
   settle(inode: Inode): void {
-    if (!inode.referenced && this.#inodes.get(inode.ino) === inode) this.#inodes.delete(inode.ino);
+    if (inode.referenced || this.#inodes.get(inode.ino) !== inode) return;
+    this.#inodes.delete(inode.ino);
+    if (inode.gone) this.#onLost(inode);
   }
 
   values(): IterableIterator<Inode> {

@@ -6,6 +6,7 @@ import { FsError } from '../../common/errno.ts';
 import type { Logger } from '../../common/log.ts';
 import type { HomeState } from '../data/data-path.ts';
 import type { FileData } from '../data/file-data.ts';
+import { interruptible } from '../data/patience.ts';
 import type { AttrChanges, RequestContext } from '../driver/driver.ts';
 import type { MetaClient } from '../meta-client.ts';
 import { type Inode, type InodeTable, inOrder } from './inode.ts';
@@ -44,7 +45,7 @@ export class Publisher {
     const { dirty, publication } = inode;
     if (dirty === undefined) return Promise.resolve();
     if (waiter !== undefined) waiter.waitsFor = 'metaserver';
-    if (publication?.dirty === dirty) return publication.done;
+    if (publication?.dirty === dirty) return this.#shared(inode, publication.done, waiter);
     const done = inOrder(inode, async () => {
       try {
         await this.flush(inode, waiter);
@@ -54,6 +55,21 @@ export class Publisher {
     });
     inode.publication = { dirty, done };
     return done;
+  }
+
+  /** When whoever asked first is interrupted, the others still want it. */
+  async #shared(
+    inode: Inode,
+    done: Promise<void>,
+    waiter: RequestContext | undefined,
+  ): Promise<void> {
+    try {
+      await (waiter === undefined ? done : interruptible(waiter, 'metaserver', done));
+    } catch (error) {
+      const others = error instanceof FsError && error.code === 'EINTR';
+      if (!others || waiter?.interrupted === true) throw error;
+      await this.publish(inode, waiter);
+    }
   }
 
   /** As publish; a failure is logged, and what failed stays for the next time. @returns success */

@@ -28,7 +28,7 @@ export interface VfsOptions {
 
 /** Binds the methods of the operation families into one object a driver can use. */
 export class Vfs {
-  readonly #inodes = new InodeTable();
+  readonly #inodes: InodeTable;
   readonly #publisher: Publisher;
   readonly #files: FileOps;
   readonly #data: FileData;
@@ -39,6 +39,7 @@ export class Vfs {
   constructor(options: VfsOptions) {
     const { log } = options;
     this.#data = options.data;
+    this.#inodes = new InodeTable((inode) => this.#data.of(inode).forget(inode));
     this.#tasks = new TaskGroup((error) => log.warn('background work failed', { error }));
     this.#publisher = new Publisher({ ...options, inodes: this.#inodes });
     this.#unlinked = new UnlinkedCloser({ meta: options.meta, tasks: this.#tasks });

@@ -37,8 +37,9 @@ export class HomeFixture {
   }
 
   /** Bytes that an earlier life of the home has left. */
-  leave(text: string): void {
-    this.store.commit(context(1), FILE, { kind: 'write', offset: 0, data: Buffer.from(text) });
+  async leave(text: string): Promise<void> {
+    const data = Buffer.from(text);
+    await this.store.commit(context(1), FILE, { kind: 'write', offset: 0, data });
   }
 
   /** What another peer reads, zeros at the end left out. */

@@ -34,7 +34,7 @@ async function settled(): Promise<HomeFixture> {
 describe('the first call about a file in the life of a home', () => {
   it('asks the metaserver, and cuts off what an earlier life left behind the size', async () => {
     const fixture = new HomeFixture();
-    fixture.leave('published and not');
+    await fixture.leave('published and not');
     fixture.attr = { size: 9, cuts: 3 };
     assert.equal(await fixture.seen(3), 'published');
     assert.deepEqual(fixture.store.log, ['reconcile 9']);
@@ -83,7 +83,7 @@ describe('the first call about a file in the life of a home', () => {
     fixture.onFetch = () => gate.promise;
     const call = fixture.seen(0);
     fixture.home.created(FILE);
-    fixture.leave('written before the reply');
+    await fixture.leave('written before the reply');
     gate.resolve();
     assert.equal(await call, 'written before the reply');
     assert.deepEqual(fixture.store.log, []);
@@ -211,7 +211,7 @@ describe('a cut for another peer', () => {
 
   it('that meets the first question about the file is made once the answer is there', async () => {
     const fixture = new HomeFixture();
-    fixture.leave('left by an earlier life');
+    await fixture.leave('left by an earlier life');
     fixture.attr = { size: 23, cuts: 0 };
     const gate = deferred<void>();
     fixture.onFetch = () => gate.promise;
@@ -325,7 +325,7 @@ describe('a cut by the mount of this node', () => {
 
   it('that meets a question about the file is made by the answer', async () => {
     const fixture = new HomeFixture();
-    fixture.leave('left by an earlier life');
+    await fixture.leave('left by an earlier life');
     fixture.attr = { size: 23, cuts: 0 };
     const gate = deferred<void>();
     fixture.onFetch = () => gate.promise;

@@ -1,0 +1,271 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { FsError } from '../../src/common/errno.ts';
+import { asIno, type Fh, type Ino, type NodeId, ROOT_INO } from '../../src/common/ids.ts';
+import { delay, TaskGroup } from '../../src/common/lifecycle.ts';
+import { silentLogger } from '../../src/common/log.ts';
+import { attrFromWire } from '../../src/common/rpc/codec.ts';
+import type {
+  Operation,
+  OperationResult,
+  SessionClient,
+} from '../../src/common/rpc/session-client.ts';
+import type { MetaEngine } from '../../src/metaserver/engine.ts';
+import type { Session, SessionSink } from '../../src/metaserver/session.ts';
+import { KnownVersions } from '../../src/mount/data/known-versions.ts';
+import { mountData } from '../../src/mount/data/mount-data.ts';
+import { ClusterView } from '../../src/mount/data/rights.ts';
+import { WritebackFiles } from '../../src/mount/data/writeback-files.ts';
+import type { FileSystem, RequestContext } from '../../src/mount/driver/driver.ts';
+import { MetaCache } from '../../src/mount/meta-cache.ts';
+import { MetaClient } from '../../src/mount/meta-client.ts';
+import { PeerProbe } from '../../src/mount/peer-probe.ts';
+import { PeerSession } from '../../src/mount/peer-session.ts';
+import { Vfs } from '../../src/mount/vfs/vfs.ts';
+import { Home } from '../../src/peer/home.ts';
+import type { CrashStore } from './crash-store.ts';
+import type { MemoryChunkCache } from './memory-chunk-cache.ts';
+import type { TwoWorlds } from './two-worlds.ts';
+import { WorldClient } from './world-client.ts';
+
+export type RequestIdLike = Parameters<MetaEngine['execute']>[1]['requestId'];
+type Learn = NonNullable<Parameters<SessionClient['request']>[3]>;
+
+interface NodeParts {
+  readonly name: string;
+  readonly nodeId: NodeId;
+  readonly store: CrashStore;
+  readonly cache: MemoryChunkCache;
+}
+
+const PORT = 7000;
+let lives = 0;
+
+/** One process life of a machine that stores files and has a mount. */
+export class WorldNode {
+  readonly name: string;
+  readonly store: CrashStore;
+  readonly cache: MemoryChunkCache;
+  readonly view = new ClusterView();
+  readonly versions = new KnownVersions();
+  readonly files: WritebackFiles;
+  readonly counts = { hits: 0, misses: 0 };
+  readonly home: Home;
+  readonly vfs: Vfs;
+  readonly fs: FileSystem;
+  readonly peerSession: Session;
+  /** Its process is gone: what it still does fails. */
+  isDead = false;
+  /** Others do not reach it. */
+  isAway = false;
+  readonly self: NodeId;
+  readonly #worlds: TwoWorlds;
+  readonly #mountSession: Session;
+  readonly #connection: number;
+  #unique = 0;
+
+  private constructor(
+    worlds: TwoWorlds,
+    parts: NodeParts & { readonly peer: Session; readonly mount: Session; readonly life: number },
+  ) {
+    const { cache, life, mount, name, nodeId, peer, store } = parts;
+    this.self = nodeId;
+    this.#worlds = worlds;
+    this.name = name;
+    this.store = store;
+    this.cache = cache;
+    this.peerSession = peer;
+    this.#mountSession = mount;
+    this.#connection = life;
+    this.files = new WritebackFiles(join(worlds.dir, `writeback-${name}`));
+    this.home = new Home({ store, log: silentLogger, fetchAttr: (ino) => this.#fetchAttr(ino) });
+    const client = new WorldClient(name, worlds, (target) => {
+      this.#checkAlive();
+      return worlds.homeOf(target.name);
+    });
+    const session = {
+      sid: mount.sid,
+      sepoch: mount.sepoch,
+      up: true,
+      request: (op: Operation, id?: RequestIdLike, _waiter?: unknown, learn?: Learn) =>
+        this.#request(op, id, learn),
+    };
+    const { clock, waitMs } = worlds;
+    const meta = new MetaClient(session, new MetaCache(() => false));
+    const mine = { meta, session, waitMs, log: silentLogger, bootMs: () => clock.bootMs() };
+    const data = mountData({ ...this.#shared(), client }, mine);
+    const showAs = { uid: undefined, gid: undefined };
+    this.vfs = new Vfs({ meta, data, clock, log: silentLogger, showAs });
+    this.fs = this.vfs.fs;
+    this.home.onCut = (ino, size) => this.vfs.cutElsewhere(ino, size);
+    this.home.onRemoved = (ino) => this.vfs.removedElsewhere(ino);
+    this.#attach(parts);
+  }
+
+  static async start(worlds: TwoWorlds, parts: NodeParts): Promise<WorldNode> {
+    const { engine } = worlds;
+    const { name, nodeId } = parts;
+    lives += 1;
+    const life = lives;
+    const identity = { nodeId, nodeName: name, instance: BigInt(life) };
+    const chunkAddress = `${name}.example:${PORT}`;
+    const opened = await engine.openSession({ ...identity, kind: 'peer', chunkAddress });
+    const { session: mount } = await engine.openSession({ ...identity, kind: 'mount' });
+    const node = new WorldNode(worlds, { ...parts, peer: opened.session, mount, life });
+    await node.files.clear();
+    return node;
+  }
+
+  /** One kernel request. */
+  context(): RequestContext {
+    this.#unique += 2;
+    const unique = this.#unique;
+    return {
+      uid: 0,
+      gid: 0,
+      connection: this.#connection,
+      unique,
+      acked: () => unique - 1,
+      interrupt: undefined,
+      interrupted: false,
+      waitsFor: undefined,
+    };
+  }
+
+  async create(name: string): Promise<{ readonly ino: Ino; readonly fh: Fh }> {
+    const node = { parent: ROOT_INO, name, mode: 0o100644, rdev: 0, flags: 2 };
+    const { entry, fh } = await this.fs.create(this.context(), node);
+    return { ino: entry.attr.ino, fh };
+  }
+
+  /** As open(2) does it: a lookup first, which looks at the metaserver. */
+  async open(name: string): Promise<{ readonly ino: Ino; readonly fh: Fh; readonly size: number }> {
+    const { attr } = await this.fs.lookup(this.context(), ROOT_INO, name);
+    const options = { flags: 2, killSuidGid: false };
+    const { fh } = await this.fs.open(this.context(), attr.ino, options);
+    return { ino: attr.ino, fh, size: attr.size };
+  }
+
+  /** As close(2) of the last descriptor does it. */
+  async shut(fh: Fh): Promise<void> {
+    await this.fs.flush(this.context(), fh);
+    await this.fs.release(fh);
+  }
+
+  async write(fh: Fh, offset: number, bytes: Uint8Array | string): Promise<void> {
+    const data = typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes;
+    await this.fs.write(this.context(), { fh, offset, data, killSuidGid: false });
+  }
+
+  async read(fh: Fh, offset: number, length: number, context = this.context()): Promise<Buffer> {
+    const target = Buffer.alloc(length, 0xee);
+    const count = await this.fs.read(context, fh, offset, target);
+    return target.subarray(0, count);
+  }
+
+  async fsync(fh: Fh): Promise<void> {
+    await this.fs.fsync(this.context(), fh);
+  }
+
+  async truncate(ino: Ino, size: number): Promise<void> {
+    await this.fs.setattr(this.context(), ino, { size, killSuidGid: false });
+  }
+
+  async unlink(name: string): Promise<void> {
+    await this.fs.unlink(this.context(), ROOT_INO, name);
+  }
+
+  /** A new file with these bytes, closed. */
+  async put(name: string, bytes: Uint8Array | string): Promise<Ino> {
+    const { fh, ino } = await this.create(name);
+    await this.write(fh, 0, bytes);
+    await this.shut(fh);
+    return ino;
+  }
+
+  /** What a program sees that opens the file now. */
+  async get(name: string, length = 4096): Promise<Buffer> {
+    const { fh } = await this.open(name);
+    const bytes = await this.read(fh, 0, length);
+    await this.shut(fh);
+    return bytes;
+  }
+
+  /** What is kept for publication; files that are not needed any more vanish in the background. */
+  async keptFiles(): Promise<string[]> {
+    const dir = join(this.#worlds.dir, `writeback-${this.name}`);
+    for (let round = 0; round < 50; round += 1) {
+      if (readdirSync(dir).length === 0) return [];
+      await delay(10);
+    }
+    return readdirSync(dir);
+  }
+
+  close(): void {
+    this.files.closeAll();
+  }
+
+  #shared(): Pick<
+    WorldNode,
+    'self' | 'store' | 'home' | 'cache' | 'view' | 'versions' | 'files' | 'counts'
+  > {
+    return this;
+  }
+
+  #checkAlive(): void {
+    if (this.isDead) throw new FsError('EIO', `this process of ${this.name} is dead`);
+  }
+
+  async #request(op: Operation, id?: RequestIdLike, learn?: Learn): Promise<OperationResult> {
+    await this.#worlds.asking(this.name, op);
+    this.#checkAlive();
+    const result = await this.#worlds.execute(this.#mountSession, op, id, learn);
+    await this.#worlds.answering(this.name, op);
+    return result;
+  }
+
+  async #fetchAttr(ino: Ino): Promise<{ readonly size: number; readonly cuts: number }> {
+    this.#checkAlive();
+    const op: Operation = { $case: 'getattr', value: { ino: BigInt(ino) } };
+    const result = await this.#worlds.execute(this.peerSession, op);
+    if (result.$case !== 'attr' || result.value.attr === undefined) throw new FsError('EPROTO', '');
+    return attrFromWire(result.value.attr);
+  }
+
+  #attach({ nodeId, store, peer }: NodeParts & { readonly peer: Session }): void {
+    const { clock, engine } = this.#worlds;
+    const client = { describe: () => Promise.reject(new FsError('EHOSTUNREACH', 'nobody')) };
+    const session = new PeerSession({
+      nodeId,
+      metaserver: 'meta.example:1',
+      store,
+      home: this.home,
+      view: this.view,
+      probe: new PeerProbe({ client, bootMs: () => clock.bootMs() }),
+      log: silentLogger,
+    });
+    const tasks = new TaskGroup((error) => {
+      if (!this.isDead) throw error;
+    });
+    const push: SessionSink['push'] = (body) => {
+      if (this.isDead) return;
+      if (body.$case !== 'dialBack') {
+        session.onPush({ body });
+        return;
+      }
+      const value = { id: body.value.id, reached: true, message: '' };
+      tasks.run(async () => {
+        await this.#worlds.execute(peer, { $case: 'dialBackDone', value });
+      });
+    };
+    peer.sink = { push, close: () => undefined };
+    engine.attach(peer, (inos) => {
+      if (this.isDead) return;
+      tasks.run(async () => {
+        await this.home.remove(inos.map(asIno));
+        const value = { inos: inos.map(BigInt) };
+        await this.#worlds.execute(peer, { $case: 'reclaimDone', value });
+      });
+    });
+  }
+}
