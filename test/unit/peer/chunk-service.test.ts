@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import type { ServiceError } from '@grpc/grpc-js';
 import type { ChunkWriteFrame } from '../../../gen/peer.ts';
 import { native } from '../../../native/index.ts';
@@ -12,12 +12,13 @@ import { rightToWire } from '../../../src/peer/peer-wire.ts';
 import { nextTurns, Random } from '../../support/random.ts';
 import { ino, NODE, read, solidBytes } from '../../support/store-helpers.ts';
 import { TcpRelay } from '../../support/tcp-relay.ts';
-import { content, fetched } from './cache-fixture.ts';
+import { chunkVersions, content, fetched } from './cache-fixture.ts';
 import {
   assertSame,
   ChunkFixture,
   CLUSTER,
   fetchedBy,
+  KNOWN,
   newClient,
   until,
   WHOLE,
@@ -379,35 +380,49 @@ describe('writing to a home', () => {
 
 describe('reading what another peer has cached', () => {
   const OTHER = ino(71_000);
+  const RUN = { chunk: 0, blockFirst: 2, blockEnd: 6 };
+  const CALL = { ino: OTHER, right: right(3, KNOWN.rgEpoch), run: RUN, cachedDv: KNOWN.dv };
 
-  it('brings blocks in exactly the versions named, up to the first that is not there', async (t) => {
+  /** A peer that knows of these versions, and holds blocks in some of them. */
+  async function caching(t: TestContext, known: readonly number[]): Promise<ChunkFixture> {
     const fixture = await ChunkFixture.open(t);
-    fixture.cache.put(OTHER, { chunk: 0, blockFirst: 2, blockEnd: 6 }, fetched([7, 8, 0, 9]));
-    const call = { ino: OTHER, right: right(3, 77), cached: true };
-    const have = {
-      epochs: Uint32Array.from([1, 1, 0, 1]),
-      seqs: Float64Array.from([7, 8, 0, 9]),
-    };
-    const run = { chunk: 0, blockFirst: 2, blockEnd: 6 };
-    const whole = await fixture.read({ ...call, run, have });
-    const expected = Buffer.concat([7, 8, 0, 9].map(content));
-    assertSame(whole.bytes, expected, 'all four');
-    const newer = { epochs: have.epochs, seqs: Float64Array.from([7, 10, 0, 9]) };
-    const some = await fixture.read({ ...call, run, have: newer });
-    assert.deepEqual(some.sent, [2]);
-    const otherEpoch = { epochs: Uint32Array.from([2, 1, 0, 1]), seqs: have.seqs };
-    assert.deepEqual((await fixture.read({ ...call, run, have: otherEpoch })).frames, []);
+    fixture.cache.put(OTHER, RUN, fetched([7, 8, 0, 9]));
+    fixture.known = chunkVersions([0, 0, ...known]);
+    return fixture;
+  }
+
+  it('brings blocks in the versions it knows at exactly that state of the file', async (t) => {
+    const fixture = await caching(t, [7, 8, 0, 9]);
+    const { bytes, sent, versions } = await fixture.read(CALL);
+    assertSame(bytes, Buffer.concat([7, 8, 0, 9].map(content)), 'all four');
+    assert.deepEqual(
+      [sent, [...versions.seqs]],
+      [
+        [2, 3, 5],
+        [7, 8, 0, 9],
+      ],
+    );
+    const unknown = isError('ENODATA', 'not known here');
+    await assert.rejects(fixture.read({ ...CALL, cachedDv: KNOWN.dv + 1 }), unknown);
+    const otherEpoch = right(3, KNOWN.rgEpoch + 1);
+    await assert.rejects(fixture.read({ ...CALL, right: otherEpoch }), unknown);
+    assert.equal(fixture.homeSide.fetches, 0);
   });
 
-  it('needs the versions, and the peer that was meant', async (t) => {
-    const fixture = await ChunkFixture.open(t);
-    const call = { ino: OTHER, right: right(0), run: WHOLE, cached: true };
-    await assert.rejects(fixture.read(call), isError('EINVAL', 'named by their versions'));
+  it('brings them up to the first that is not there in its version', async (t) => {
+    const fixture = await caching(t, [7, 10, 0, 9]);
+    const arrived: number[] = [];
+    const reading = fixture.client.read(fixture.target, CALL, (blocks) => {
+      arrived.push(blocks.blockFirst);
+    });
+    await assert.rejects(reading, isError('ENODATA', 'fewer blocks'));
+    assert.deepEqual(arrived, [2]);
+  });
+
+  it('is refused by another peer than the one that was meant', async (t) => {
+    const fixture = await caching(t, [7, 8, 0, 9]);
     const otherNode = { ...fixture.target, nodeId: asNodeId('ab'.repeat(16)) };
-    const have = { epochs: new Uint32Array(64), seqs: new Float64Array(64) };
-    await assert.rejects(
-      fetchedBy(fixture.client, otherNode, { ...call, have }),
-      isError('ESTALE', 'this is peer'),
-    );
+    const reading = fetchedBy(fixture.client, otherNode, CALL);
+    await assert.rejects(reading, isError('ESTALE', 'this is peer'));
   });
 });
