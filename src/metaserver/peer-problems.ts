@@ -29,11 +29,15 @@ function unreachable(name: string, address: string, from: string): Problem {
   };
 }
 
-function clientOnly({ name, clientReason }: KnownPeer): Problem {
+function clientOnly({ name, address, clientReason }: KnownPeer): Problem {
+  const until =
+    address === ''
+      ? `\`dfs mount --insecure\` on ${name} lets it serve them, unencrypted`
+      : 'one of those can reach it';
   return {
     code: 'client-only',
     message: `${name} stores no files: ${clientReason}`,
-    action: 'its files are stored by other peers until one of them can reach it',
+    action: `its files are stored by other peers until ${until}`,
   };
 }
 
