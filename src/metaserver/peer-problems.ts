@@ -20,12 +20,17 @@ function down({ name, sinceMs }: KnownPeer, nowMs: number): Problem {
   };
 }
 
+/** As somebody on another machine would look for it. */
+function placeOf(name: string, address: string): string {
+  if (address === '') return name;
+  return address.startsWith(':') ? `port ${address.slice(1)} of ${name}` : address;
+}
+
 function unreachable(name: string, address: string, from: string): Problem {
-  const place = address === '' ? 'its address' : address;
   return {
     code: 'peer-unreachable',
     message: `${name} cannot be reached from ${from}`,
-    action: `let ${from} connect to ${place}: look at firewalls, and at --advertise on ${name}`,
+    action: `let ${from} connect to ${placeOf(name, address)}: look at firewalls, and at --advertise on ${name}`,
   };
 }
 

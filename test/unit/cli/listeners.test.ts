@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
@@ -15,7 +16,7 @@ import { type StatePaths, statePaths } from '../../../src/common/state-paths.ts'
 const WANTED = { host: '0.0.0.0', port: 7480 } as const;
 const LOOPBACK = { host: '127.0.0.1', port: 7480 } as const;
 const FREE_PORT = 50_000;
-const here = machineAddresses(networkInterfaces());
+const here = machineAddresses(networkInterfaces()).filter((address) => isIP(address) === 4);
 
 /** Opens what is not taken. @returns what was opened, as it grows */
 function listening(isTaken: (address: Address) => boolean): { opened: Address[]; listen: Listen } {

@@ -293,9 +293,12 @@ describe('a storing peer', () => {
   it('that cannot be reached from another one is a problem while that other is up', async () => {
     const { life, founder, ada } = await twoPeers();
     const bob = await Member.peer(life, BOB);
-    await reports(bob, 5, 'ada', 'nobody');
+    await reports(bob, 5, 'ada', 'founder', 'nobody');
     const problem = 'peer-unreachable: ada cannot be reached from bob';
     assert.ok((await problemsSeenBy(life, founder)).includes(problem));
+    const actions = (await statusSeenBy(life, founder)).problems.map(({ action }) => action);
+    assert.match(actions.join(), /let bob connect to 192\.0\.2\.7:7481: look at firewalls/);
+    assert.match(actions.join(), /let bob connect to port 7481 of founder: look at/);
     const { peers } = await statusSeenBy(life, founder);
     const from = peers.find(({ name }) => name === 'ada')?.unreachableFrom;
     assert.deepEqual(
