@@ -51,6 +51,8 @@ export class TwoWorlds implements CallHooks {
   after: CallHooks['after'] = () => undefined;
   /** Before an operation of a mount reaches the metaserver: may wait or throw. */
   asking: (from: string, op: Operation) => Promise<void> | void = () => undefined;
+  /** It was done; the mount has not heard of it. */
+  answering: (from: string, op: Operation) => Promise<void> | void = () => undefined;
   readonly #nodes = new Map<string, WorldNode>();
 
   private constructor(engine: MetaEngine, dir: string, waitMs: number) {
@@ -116,7 +118,7 @@ export class TwoWorlds implements CallHooks {
   async restart(node: WorldNode, survives: (record: DataRecord) => boolean): Promise<WorldNode> {
     const { name } = node;
     await this.stop(node);
-    return await this.#start(name, node.store.crashed(survives), node.cache);
+    return this.#start(name, node.store.crashed(survives), node.cache);
   }
 
   /** It dies, for now. */

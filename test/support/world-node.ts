@@ -219,7 +219,9 @@ export class WorldNode {
   async #request(op: Operation, id?: RequestIdLike, learn?: Learn): Promise<OperationResult> {
     await this.#worlds.asking(this.name, op);
     this.#checkAlive();
-    return await this.#worlds.execute(this.#mountSession, op, id, learn);
+    const result = await this.#worlds.execute(this.#mountSession, op, id, learn);
+    await this.#worlds.answering(this.name, op);
+    return result;
   }
 
   async #fetchAttr(ino: Ino): Promise<{ readonly size: number; readonly cuts: number }> {

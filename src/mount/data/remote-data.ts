@@ -189,9 +189,20 @@ export class RemoteData implements DataPath {
     const written = this.#written.get(inode.ino);
     this.#options.versions.drop(inode.ino);
     if (written === undefined) return;
-    this.#waitingBytes -= written.unsentBytes;
     this.#written.delete(inode.ino);
-    this.#options.files.discard(inode.ino);
+    if (written.queue.isBusy) this.#options.tasks.run(() => this.#dropSent(inode.ino, written));
+    else this.#drop(inode.ino, written);
+  }
+
+  /** Whoever sends it still reads the bytes, and gives back what does not arrive. */
+  async #dropSent(ino: Ino, written: Written): Promise<void> {
+    await written.queue.drain();
+    this.#drop(ino, written);
+  }
+
+  #drop(ino: Ino, written: Written): void {
+    this.#waitingBytes -= written.unsentBytes;
+    if (!this.#written.has(ino)) this.#options.files.discard(ino);
   }
 
   blocks(attr: Attr): number {

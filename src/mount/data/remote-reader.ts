@@ -18,8 +18,8 @@ import type { RequestContext, Result } from '../driver/driver.ts';
 import type { Inode } from '../vfs/inode.ts';
 import { type Arrived, BlockFetch, type Wanted } from './block-fetch.ts';
 import type { HomeAttempt, HomeCalls } from './home-calls.ts';
-import { interruptible } from './interruptible.ts';
 import type { DataVersion, KnownVersions } from './known-versions.ts';
+import { interruptible } from './patience.ts';
 import type { Rights } from './rights.ts';
 
 /** Blocks said to be unchanged vanish from the cache so seldom that two more tries are plenty. */

@@ -267,7 +267,7 @@ export class FileOps implements FileOperations {
     const cut = dirty !== undefined && dirty.end > size;
     const attr = await this.#shared.meta.setattr(context, inode.ino, { ...changes, cuts, cut });
     inode.update(attr);
-    if (dirty !== undefined) inode.clean(dirty);
+    inode.resized();
     if (attr.cuts > cuts) await path.cut(inode, size, context);
   }
 }

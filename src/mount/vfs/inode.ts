@@ -136,7 +136,7 @@ export class Inode {
     this.removal = all;
   }
 
-  /** The file was cut or extended at the metaserver: nothing local is newer. */
+  /** The file was cut or extended at the metaserver while writes waited: nothing local is newer. */
   resized(): void {
     this.#dirty = undefined;
   }

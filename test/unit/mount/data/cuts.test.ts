@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FsError } from '../../../../src/common/errno.ts';
-import { worldsFor } from '../../../support/two-worlds.ts';
+import { deferred } from '../../../../src/common/lifecycle.ts';
+import { turns, worldsFor } from '../../../support/two-worlds.ts';
 
 for (const [cutter, reader] of [
   ['one', 'two'],
@@ -125,4 +126,48 @@ test('two cuts at once leave the shorter file, and nothing behind it', async (t)
   const bytes = await one.get('file');
   const kept = 'precious bytes'.slice(0, 3);
   assert.equal(bytes.toString('latin1'), kept.padEnd(10, '\0'), `the size was ${size}`);
+});
+
+test('the home’s own cut is the last word, though it hears of another’s while it asks for it', async (t) => {
+  const worlds = await worldsFor(t);
+  const { one, two } = worlds;
+  const ino = await one.put('file', 'base');
+  const { fh } = await one.open('file');
+  await one.write(fh, 4, 'not published');
+  const arrives = deferred<void>();
+  worlds.before = ({ kind }) => (kind === 'cut' ? arrives.promise : undefined);
+  await two.truncate(ino, 3);
+  worlds.asking = async (from, op) => {
+    if (from !== 'one' || op.$case !== 'setattr') return;
+    arrives.resolve();
+    await turns();
+  };
+  await one.truncate(ino, 2);
+  await one.shut(fh);
+  assert.equal((await worlds.stored(ino)).size, 2);
+  assert.equal((await two.get('file')).toString(), 'ba');
+});
+
+test('what the home published is not published again because of a cut that came after', async (t) => {
+  const worlds = await worldsFor(t);
+  const { one, two } = worlds;
+  const ino = await one.put('file', 'base');
+  const { fh } = await one.open('file');
+  await one.write(fh, 4, 'more');
+  let cuts = 0;
+  worlds.answering = async (from, op) => {
+    if (from !== 'one' || op.$case !== 'flushAttr' || cuts > 0) return;
+    cuts += 1;
+    await two.truncate(ino, 6);
+    await turns();
+    worlds.before = () => {
+      throw new FsError('EHOSTUNREACH', 'lost on the way');
+    };
+    await two.truncate(ino, 2);
+  };
+  await one.shut(fh);
+  assert.equal(cuts, 1);
+  worlds.before = () => undefined;
+  assert.equal((await worlds.stored(ino)).size, 2);
+  assert.equal((await one.get('file')).toString(), 'ba');
 });

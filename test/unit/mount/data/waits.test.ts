@@ -259,3 +259,20 @@ test('nothing is left of a closed file that is unlinked before its home comes ba
   assert.equal(two.vfs.inodeCount, 0);
   assert.deepEqual(await two.keptFiles(), []);
 });
+
+test('nothing is left of a file that turns out to be gone while it is sent', async (t) => {
+  const worlds = await worldsFor(t);
+  const { one, two } = worlds;
+  const fh = await writing(worlds, two);
+  const release = holdCalls(worlds, ({ kind }) => kind === 'write');
+  const syncing = two.fsync(fh);
+  await turns();
+  await one.unlink('file');
+  await worlds.reclaimed();
+  await assert.rejects(two.read(fh, 0, 4), isError('ESTALE', /was removed/));
+  await two.shut(fh);
+  await turns(200);
+  release();
+  await assert.rejects(syncing, isError('ESTALE', /was removed/));
+  assert.deepEqual(await two.keptFiles(), []);
+});
