@@ -117,6 +117,18 @@ describe('the Welcome of a second mount', () => {
     assert.deepEqual([bob.member.alone, again.member.alone], [false, false]);
   });
 
+  it('does not wait for one that has left in good order, nor does a later life of the server', async () => {
+    const life = await Life.first();
+    const ada = await welcomed(life, ADA);
+    await ada.request({ $case: 'leave', value: {} });
+    ada.leave();
+    await life.settled();
+    assert.equal(ada.session.ended, true);
+    assert.equal((await welcomed(life, BOB)).alone, true);
+    const bob = await welcomed(await life.next(), BOB);
+    assert.equal(bob.alone, true);
+  });
+
   it('waits no longer when a newer process of the other node has taken over', async () => {
     const life = await Life.first();
     const ada = await welcomed(life, ADA);
