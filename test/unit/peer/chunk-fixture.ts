@@ -6,6 +6,7 @@ import { deferred } from '../../../src/common/lifecycle.ts';
 import { JsonLogger } from '../../../src/common/log.ts';
 import { dialPeer } from '../../../src/common/rpc/channel.ts';
 import { RpcServer, type ServedService } from '../../../src/common/rpc/server.ts';
+import { KnownVersions } from '../../../src/mount/data/known-versions.ts';
 import type { ChunkCache } from '../../../src/peer/chunk-cache.ts';
 import {
   ChunkClient,
@@ -45,11 +46,11 @@ export class ChunkFixture {
   readonly raw: ChunkServiceClient;
   /** What the service took for a bug. */
   readonly bugs: string[];
+  /** What this side knows of files of others. */
+  readonly versions: KnownVersions;
 
   private constructor(
-    parts: Pick<ChunkFixture, 'bugs' | 'cache' | 'client' | 'homeSide' | 'raw' | 'service'> & {
-      readonly port: number;
-    },
+    parts: Omit<ChunkFixture, 'target' | 'read' | 'write'> & { readonly port: number },
   ) {
     this.homeSide = parts.homeSide;
     this.cache = parts.cache;
@@ -57,6 +58,7 @@ export class ChunkFixture {
     this.client = parts.client;
     this.raw = parts.raw;
     this.bugs = parts.bugs;
+    this.versions = parts.versions;
     this.target = { nodeId: NODE, name: 'anna', address: `127.0.0.1:${parts.port}` };
   }
 
@@ -66,9 +68,11 @@ export class ChunkFixture {
     const cached = await CacheFixture.open();
     t.after(() => cached.close());
     const bugs: string[] = [];
+    const versions = new KnownVersions();
     const service = new ChunkService({
       home: homeSide.home,
       cache: cached.cache,
+      knownVersions: (file, of, run) => versions.get(file, of, run),
       clusterId: CLUSTER,
       nodeId: NODE,
       log: JsonLogger.create('test', 'error', (line) => bugs.push(line)),
@@ -80,7 +84,8 @@ export class ChunkFixture {
     const raw = dialPeer(`127.0.0.1:${port}`);
     t.after(() => raw.close());
     const { cache } = cached;
-    return new ChunkFixture({ homeSide, cache, service, client: newClient(t), raw, bugs, port });
+    const sides = { homeSide, cache, service, client: newClient(t), raw };
+    return new ChunkFixture({ ...sides, bugs, versions, port });
   }
 
   async write(offset: number, data: Uint8Array): Promise<void> {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import type { ServiceError } from '@grpc/grpc-js';
 import type { ChunkWriteFrame } from '../../../gen/peer.ts';
 import { native } from '../../../native/index.ts';
@@ -380,33 +380,45 @@ describe('writing to a home', () => {
 describe('reading what another peer has cached', () => {
   const OTHER = ino(71_000);
 
-  it('brings blocks in exactly the versions named, up to the first that is not there', async (t) => {
+  const run = { chunk: 0, blockFirst: 2, blockEnd: 6 };
+  const known = { epochs: Uint32Array.from([1, 1, 0, 1]), seqs: Float64Array.from([7, 8, 0, 9]) };
+
+  async function holding(t: TestContext): Promise<ChunkFixture> {
     const fixture = await ChunkFixture.open(t);
-    fixture.cache.put(OTHER, { chunk: 0, blockFirst: 2, blockEnd: 6 }, fetched([7, 8, 0, 9]));
-    const call = { ino: OTHER, right: right(3, 77), cached: true };
-    const have = {
-      epochs: Uint32Array.from([1, 1, 0, 1]),
-      seqs: Float64Array.from([7, 8, 0, 9]),
-    };
-    const run = { chunk: 0, blockFirst: 2, blockEnd: 6 };
-    const whole = await fixture.read({ ...call, run, have });
-    const expected = Buffer.concat([7, 8, 0, 9].map(content));
-    assertSame(whole.bytes, expected, 'all four');
-    const newer = { epochs: have.epochs, seqs: Float64Array.from([7, 10, 0, 9]) };
-    const some = await fixture.read({ ...call, run, have: newer });
-    assert.deepEqual(some.sent, [2]);
-    const otherEpoch = { epochs: Uint32Array.from([2, 1, 0, 1]), seqs: have.seqs };
-    assert.deepEqual((await fixture.read({ ...call, run, have: otherEpoch })).frames, []);
+    fixture.cache.put(OTHER, run, fetched([7, 8, 0, 9]));
+    fixture.versions.set(OTHER, { dv: 5, rgEpoch: 77 }, run, known);
+    return fixture;
+  }
+
+  it('brings blocks that are known to be those of the data version', async (t) => {
+    const fixture = await holding(t);
+    const whole = await fixture.read({ ino: OTHER, right: right(3, 77), run, cachedDv: 5 });
+    assertSame(whole.bytes, Buffer.concat([7, 8, 0, 9].map(content)), 'all four');
   });
 
-  it('needs the versions, and the peer that was meant', async (t) => {
-    const fixture = await ChunkFixture.open(t);
-    const call = { ino: OTHER, right: right(0), run: WHOLE, cached: true };
-    await assert.rejects(fixture.read(call), isError('EINVAL', 'named by their versions'));
+  it('brings nothing of another data version, or of blocks whose version is not known', async (t) => {
+    const fixture = await holding(t);
+    const call = { ino: OTHER, right: right(3, 77), run };
+    const unknown = isError('ENODATA', 'not known here');
+    await assert.rejects(fixture.read({ ...call, cachedDv: 6 }), unknown);
+    const longer = { ...run, blockEnd: 7 };
+    await assert.rejects(fixture.read({ ...call, run: longer, cachedDv: 5 }), unknown);
+  });
+
+  it('ends at the first block that is not there in its version', async (t) => {
+    const fixture = await holding(t);
+    const newer = { epochs: known.epochs, seqs: Float64Array.from([7, 10, 0, 9]) };
+    fixture.versions.set(OTHER, { dv: 6, rgEpoch: 77 }, run, newer);
+    const call = { ino: OTHER, right: right(3, 77), run, cachedDv: 6 };
+    await assert.rejects(fixture.read(call), isError('ENODATA', 'fewer blocks'));
+  });
+
+  it('needs the peer that was meant', async (t) => {
+    const fixture = await holding(t);
     const otherNode = { ...fixture.target, nodeId: asNodeId('ab'.repeat(16)) };
-    const have = { epochs: new Uint32Array(64), seqs: new Float64Array(64) };
+    const call = { ino: OTHER, right: right(0), run, cachedDv: 5 };
     await assert.rejects(
-      fetchedBy(fixture.client, otherNode, { ...call, have }),
+      fetchedBy(fixture.client, otherNode, call),
       isError('ESTALE', 'this is peer'),
     );
   });
