@@ -22,6 +22,8 @@ import { CacheFixture } from './cache-fixture.ts';
 import { FILE, HomeFixture, right } from './home-fixture.ts';
 
 export const CLUSTER = asClusterId('cc'.repeat(16));
+/** The data version and group epoch of what is cached in these tests. */
+export const KNOWN = { dv: 3, rgEpoch: 77 };
 export const LOOPBACK = { host: '127.0.0.1', port: 0 };
 export const WHOLE = { chunk: 0, blockFirst: 0, blockEnd: BLOCKS_PER_CHUNK };
 
@@ -46,8 +48,8 @@ export class ChunkFixture {
   readonly raw: ChunkServiceClient;
   /** What the service took for a bug. */
   readonly bugs: string[];
-  /** What this side knows of files of others. */
-  readonly versions: KnownVersions;
+  /** Versions of cached blocks that this node knows at KNOWN. */
+  known: BlockVersions | undefined;
 
   private constructor(
     parts: Omit<ChunkFixture, 'target' | 'read' | 'write'> & { readonly port: number },
@@ -68,13 +70,15 @@ export class ChunkFixture {
     const cached = await CacheFixture.open();
     t.after(() => cached.close());
     const bugs: string[] = [];
-    const versions = new KnownVersions();
+    let fixture: ChunkFixture | undefined;
     const service = new ChunkService({
       home: homeSide.home,
       cache: cached.cache,
       knownVersions: (file, of, run) => versions.get(file, of, run),
       clusterId: CLUSTER,
       nodeId: NODE,
+      knownVersions: (_ino, { dv, rgEpoch }) =>
+        dv === KNOWN.dv && rgEpoch === KNOWN.rgEpoch ? fixture?.known : undefined,
       log: JsonLogger.create('test', 'error', (line) => bugs.push(line)),
       ...(stalledMs !== undefined && { stalledMs }),
     });
@@ -84,8 +88,16 @@ export class ChunkFixture {
     const raw = dialPeer(`127.0.0.1:${port}`);
     t.after(() => raw.close());
     const { cache } = cached;
-    const sides = { homeSide, cache, service, client: newClient(t), raw };
-    return new ChunkFixture({ ...sides, bugs, versions, port });
+    fixture = new ChunkFixture({
+      homeSide,
+      cache,
+      service,
+      client: newClient(t),
+      raw,
+      bugs,
+      port,
+    });
+    return fixture;
   }
 
   async write(offset: number, data: Uint8Array): Promise<void> {

@@ -12,12 +12,13 @@ import { rightToWire } from '../../../src/peer/peer-wire.ts';
 import { nextTurns, Random } from '../../support/random.ts';
 import { ino, NODE, read, solidBytes } from '../../support/store-helpers.ts';
 import { TcpRelay } from '../../support/tcp-relay.ts';
-import { content, fetched } from './cache-fixture.ts';
+import { chunkVersions, content, fetched } from './cache-fixture.ts';
 import {
   assertSame,
   ChunkFixture,
   CLUSTER,
   fetchedBy,
+  KNOWN,
   newClient,
   until,
   WHOLE,
@@ -379,47 +380,49 @@ describe('writing to a home', () => {
 
 describe('reading what another peer has cached', () => {
   const OTHER = ino(71_000);
+  const RUN = { chunk: 0, blockFirst: 2, blockEnd: 6 };
+  const CALL = { ino: OTHER, right: right(3, KNOWN.rgEpoch), run: RUN, cachedDv: KNOWN.dv };
 
-  const run = { chunk: 0, blockFirst: 2, blockEnd: 6 };
-  const known = { epochs: Uint32Array.from([1, 1, 0, 1]), seqs: Float64Array.from([7, 8, 0, 9]) };
-
-  async function holding(t: TestContext): Promise<ChunkFixture> {
+  /** A peer that knows of these versions, and holds blocks in some of them. */
+  async function caching(t: TestContext, known: readonly number[]): Promise<ChunkFixture> {
     const fixture = await ChunkFixture.open(t);
-    fixture.cache.put(OTHER, run, fetched([7, 8, 0, 9]));
-    fixture.versions.set(OTHER, { dv: 5, rgEpoch: 77 }, run, known);
+    fixture.cache.put(OTHER, RUN, fetched([7, 8, 0, 9]));
+    fixture.known = chunkVersions([0, 0, ...known]);
     return fixture;
   }
 
-  it('brings blocks that are known to be those of the data version', async (t) => {
-    const fixture = await holding(t);
-    const whole = await fixture.read({ ino: OTHER, right: right(3, 77), run, cachedDv: 5 });
-    assertSame(whole.bytes, Buffer.concat([7, 8, 0, 9].map(content)), 'all four');
-  });
-
-  it('brings nothing of another data version, or of blocks whose version is not known', async (t) => {
-    const fixture = await holding(t);
-    const call = { ino: OTHER, right: right(3, 77), run };
-    const unknown = isError('ENODATA', 'not known here');
-    await assert.rejects(fixture.read({ ...call, cachedDv: 6 }), unknown);
-    const longer = { ...run, blockEnd: 7 };
-    await assert.rejects(fixture.read({ ...call, run: longer, cachedDv: 5 }), unknown);
-  });
-
-  it('ends at the first block that is not there in its version', async (t) => {
-    const fixture = await holding(t);
-    const newer = { epochs: known.epochs, seqs: Float64Array.from([7, 10, 0, 9]) };
-    fixture.versions.set(OTHER, { dv: 6, rgEpoch: 77 }, run, newer);
-    const call = { ino: OTHER, right: right(3, 77), run, cachedDv: 6 };
-    await assert.rejects(fixture.read(call), isError('ENODATA', 'fewer blocks'));
-  });
-
-  it('needs the peer that was meant', async (t) => {
-    const fixture = await holding(t);
-    const otherNode = { ...fixture.target, nodeId: asNodeId('ab'.repeat(16)) };
-    const call = { ino: OTHER, right: right(0), run, cachedDv: 5 };
-    await assert.rejects(
-      fetchedBy(fixture.client, otherNode, call),
-      isError('ESTALE', 'this is peer'),
+  it('brings blocks in the versions it knows at exactly that state of the file', async (t) => {
+    const fixture = await caching(t, [7, 8, 0, 9]);
+    const { bytes, sent, versions } = await fixture.read(CALL);
+    assertSame(bytes, Buffer.concat([7, 8, 0, 9].map(content)), 'all four');
+    assert.deepEqual(
+      [sent, [...versions.seqs]],
+      [
+        [2, 3, 5],
+        [7, 8, 0, 9],
+      ],
     );
+    const unknown = isError('ENODATA', 'not known here');
+    await assert.rejects(fixture.read({ ...CALL, cachedDv: KNOWN.dv + 1 }), unknown);
+    const otherEpoch = right(3, KNOWN.rgEpoch + 1);
+    await assert.rejects(fixture.read({ ...CALL, right: otherEpoch }), unknown);
+    assert.equal(fixture.homeSide.fetches, 0);
+  });
+
+  it('brings them up to the first that is not there in its version', async (t) => {
+    const fixture = await caching(t, [7, 10, 0, 9]);
+    const arrived: number[] = [];
+    const reading = fixture.client.read(fixture.target, CALL, (blocks) => {
+      arrived.push(blocks.blockFirst);
+    });
+    await assert.rejects(reading, isError('ENODATA', 'fewer blocks'));
+    assert.deepEqual(arrived, [2]);
+  });
+
+  it('is refused by another peer than the one that was meant', async (t) => {
+    const fixture = await caching(t, [7, 8, 0, 9]);
+    const otherNode = { ...fixture.target, nodeId: asNodeId('ab'.repeat(16)) };
+    const reading = fetchedBy(fixture.client, otherNode, CALL);
+    await assert.rejects(reading, isError('ESTALE', 'this is peer'));
   });
 });
