@@ -42,7 +42,10 @@ export class SharedFileModel {
       const before = this.allowed(position);
       add(waiting, position, before);
       if (who === this.#home) add(this.#unsynced, position, before);
-      this.#put(position, this.#behind.has(who) ? union(before, new Set([value])) : new Set([value]));
+      this.#put(
+        position,
+        this.#behind.has(who) ? union(before, new Set([value])) : new Set([value]),
+      );
     }
     this.sizeMax = Math.max(this.sizeMax, end);
     if (!this.#behind.has(who)) this.#waitingEnd.set(who, Math.max(this.#endOf(who), end));

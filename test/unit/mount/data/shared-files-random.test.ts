@@ -214,7 +214,8 @@ for (const home of MACHINES) {
       const file = new SharedFile(random, worlds, { home, base, ino });
       for (let round = 0; round < ROUNDS; round += 1) {
         const log: string[] = [];
-        const where = (): string => `seed ${random.seed}, round ${round}, after\n${log.join('\n')}\n`;
+        const where = (): string =>
+          `seed ${random.seed}, round ${round}, after\n${log.join('\n')}\n`;
         await file.begin();
         for (let step = 0; step < STEPS; step += 1) log.push(await file.step(where()));
         await file.end(where());
