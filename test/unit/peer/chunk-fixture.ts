@@ -6,7 +6,6 @@ import { deferred } from '../../../src/common/lifecycle.ts';
 import { JsonLogger } from '../../../src/common/log.ts';
 import { dialPeer } from '../../../src/common/rpc/channel.ts';
 import { RpcServer, type ServedService } from '../../../src/common/rpc/server.ts';
-import { KnownVersions } from '../../../src/mount/data/known-versions.ts';
 import type { ChunkCache } from '../../../src/peer/chunk-cache.ts';
 import {
   ChunkClient,
@@ -52,7 +51,9 @@ export class ChunkFixture {
   known: BlockVersions | undefined;
 
   private constructor(
-    parts: Omit<ChunkFixture, 'target' | 'read' | 'write'> & { readonly port: number },
+    parts: Pick<ChunkFixture, 'bugs' | 'cache' | 'client' | 'homeSide' | 'raw' | 'service'> & {
+      readonly port: number;
+    },
   ) {
     this.homeSide = parts.homeSide;
     this.cache = parts.cache;
@@ -60,7 +61,6 @@ export class ChunkFixture {
     this.client = parts.client;
     this.raw = parts.raw;
     this.bugs = parts.bugs;
-    this.versions = parts.versions;
     this.target = { nodeId: NODE, name: 'anna', address: `127.0.0.1:${parts.port}` };
   }
 
@@ -74,7 +74,6 @@ export class ChunkFixture {
     const service = new ChunkService({
       home: homeSide.home,
       cache: cached.cache,
-      knownVersions: (file, of, run) => versions.get(file, of, run),
       clusterId: CLUSTER,
       nodeId: NODE,
       knownVersions: (_ino, { dv, rgEpoch }) =>
