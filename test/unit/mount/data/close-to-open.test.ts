@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { FsError } from '../../../../src/common/errno.ts';
 import { BLOCK_BYTES, CHUNK_BYTES } from '../../../../src/common/ids.ts';
 import { type Deferred, deferred } from '../../../../src/common/lifecycle.ts';
 import { type TwoWorlds, turns, worldsFor } from '../../../support/two-worlds.ts';
@@ -173,4 +174,32 @@ test('a file is told to be unchanged after another has only set its times', asyn
   const asked = worlds.calls.length;
   assert.equal((await two.get('file')).toString(), 'some bytes');
   assert.equal(worlds.calls.length, asked);
+});
+
+test('a read shows what was written before it, though that is published meanwhile', async (t) => {
+  const worlds = await worldsFor(t);
+  const { one, two } = worlds;
+  await one.put('file', 'old old old');
+  const { fh } = await two.open('file');
+  await two.write(fh, 4, 'new');
+  const held = holdAfter(worlds, 'read');
+  const reading = two.read(fh, 0, 100);
+  await turns();
+  await two.fsync(fh);
+  held.resolve();
+  assert.equal((await reading).toString(), 'old new old');
+});
+
+test('a transfer that breaks off is begun again, and all of it is waited for', async (t) => {
+  const worlds = await worldsFor(t);
+  const { one, two } = worlds;
+  const bytes = Buffer.alloc(20 * BLOCK_BYTES, 7);
+  await one.put('file', bytes);
+  let frames = 0;
+  worlds.after = ({ kind }) => {
+    frames += kind === 'read' ? 1 : 0;
+    if (frames === 3) throw new FsError('EHOSTUNREACH', 'broken off');
+  };
+  assert.ok((await two.get('file', bytes.length)).equals(bytes));
+  assert.equal(worlds.count('read'), 2);
 });

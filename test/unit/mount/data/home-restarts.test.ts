@@ -150,3 +150,23 @@ test('a writer that dies leaves the file whole, without what it had not sent', a
   assert.equal((await worlds.two.get('file')).toString(), 'base');
   assert.equal((await worlds.one.get('file')).toString(), 'base');
 });
+
+for (const cutter of ['one', 'two'] as const) {
+  for (const writer of ['one', 'two'] as const) {
+    test(`bytes that ${cutter} cut off stay away when ${writer} made the file longer and the home lost power`, async (t) => {
+      const worlds = await worldsFor(t);
+      const ino = await worlds.one.put('file', 'precious bytes');
+      await worlds.one.store.syncAll();
+      await worlds.node(cutter).truncate(ino, 4);
+      await worlds.settle();
+      const { fh } = await worlds.node(writer).open('file');
+      await worlds.node(writer).write(fh, 10, 'z');
+      await worlds.node(writer).shut(fh);
+      await worlds.restart(worlds.one, NOTHING);
+      const seen = (await worlds.two.get('file')).toString('latin1');
+      assert.equal(seen.length, 11);
+      assert.equal(seen.slice(0, 10), 'prec\0\0\0\0\0\0');
+      assert.ok(['z', '\0'].includes(seen.slice(10)), `at the end is ${seen.slice(10)}`);
+    });
+  }
+}

@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { asIno } from '../../../../src/common/ids.ts';
+import { WritebackFiles } from '../../../../src/mount/data/writeback-files.ts';
+
+const FILE = asIno(2000);
+
+async function folder(t: TestContext): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'dfs-writeback-'));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+test('bytes are found where they were written, and zeros elsewhere', async (t) => {
+  const files = new WritebackFiles(join(await folder(t), 'writeback'));
+  await files.clear();
+  files.write(FILE, 5, Buffer.from('bytes'));
+  const target = Buffer.alloc(8, 0xee);
+  files.read(FILE, 3, target);
+  assert.equal(target.toString('latin1'), '\0\0bytes\0');
+  files.closeAll();
+});
+
+test('what an earlier process left is named and thrown away', async (t) => {
+  const dir = await folder(t);
+  await writeFile(join(dir, '2000'), 'left');
+  const files = new WritebackFiles(dir);
+  assert.deepEqual(await files.clear(), ['2000']);
+  assert.deepEqual(await readdir(dir), []);
+});
+
+test('a file that was discarded can be written again', async (t) => {
+  const dir = await folder(t);
+  const files = new WritebackFiles(dir);
+  files.write(FILE, 0, Buffer.from('one'));
+  files.discard(FILE);
+  files.discard(FILE);
+  files.write(FILE, 0, Buffer.from('two'));
+  const target = Buffer.alloc(3);
+  files.read(FILE, 0, target);
+  assert.equal(target.toString(), 'two');
+  files.closeAll();
+});
