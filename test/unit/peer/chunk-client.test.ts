@@ -250,10 +250,15 @@ describe('a call to another peer', () => {
     t.diagnostic(`SEED=${random.seed}`);
     const target = await sending(t, await honest());
     const client = newClient(t);
+    const moments: readonly ((act: () => void) => void)[] = [
+      (act) => act(),
+      queueMicrotask,
+      (act) => setImmediate(act),
+    ];
     for (let round = 0; round < 30; round += 1) {
       const stop = new AbortController();
       const at = 1 + random.below(7);
-      const turns = random.below(3);
+      const whenever = random.pick(moments);
       let count = 0;
       let late = 0;
       const reading = client.read(
@@ -262,10 +267,7 @@ describe('a call to another peer', () => {
         () => {
           count += 1;
           if (stop.signal.aborted) late += 1;
-          if (count !== at) return;
-          if (turns === 0) stop.abort();
-          else if (turns === 1) queueMicrotask(() => stop.abort());
-          else setImmediate(() => stop.abort());
+          if (count === at) whenever(() => stop.abort());
         },
         stop.signal,
       );
