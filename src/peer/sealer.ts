@@ -82,7 +82,9 @@ export class Sealer {
         const crcs = await this.#checksums(file, chunk, valid);
         if (crcs === undefined) return;
         await file.queue.run(async () => {
-          if (valid()) await this.#claim(file, chunk, { crcs, fresh });
+          // Another round may have been faster.
+          if (!valid() || !file.unsealed.has(chunk)) return;
+          await this.#claim(file, chunk, { crcs, fresh });
         });
       }
     } catch (error) {

@@ -6,7 +6,7 @@ import { BLOCK_BYTES, CHUNK_BYTES, type Ino } from '../../../src/common/ids.ts';
 import { hostFileIo } from '../../../src/peer/file-io.ts';
 import { flipBit } from '../../support/flip-bit.ts';
 import { LossyFileIo, LossyIndex } from '../../support/lossy-disk.ts';
-import { Random } from '../../support/random.ts';
+import { nextTurns, Random } from '../../support/random.ts';
 import { context, ino, read, solidBytes } from '../../support/store-helpers.ts';
 import { type FixtureOptions, StoreFixture } from './store-fixture.ts';
 
@@ -139,6 +139,20 @@ describe('sealing', () => {
     await fixture.store.sealIdle();
     assert.equal(fixture.store.status().sealedChunks, 1);
     assert.equal(fixture.store.status().unsealedFiles, 0);
+  });
+
+  it('is done once though rounds of it overlap', async (t) => {
+    const index = new LossyIndex();
+    const fixture = await opened(t, { index });
+    await write(fixture, 0, solidBytes(new Random(1), CHUNK_BYTES + 5));
+    const rounds: Promise<void>[] = [];
+    for (let round = 0; round < 12; round += 1) {
+      rounds.push(fixture.settle());
+      await nextTurns(1);
+    }
+    await Promise.all(rounds);
+    assert.equal(index.sealedCount, 2);
+    assert.equal(fixture.store.status().sealedChunks, 2);
   });
 
   it('gives way to a change that comes in between', async (t) => {
