@@ -118,7 +118,7 @@ export class TwoWorlds implements CallHooks {
   async restart(node: WorldNode, survives: (record: DataRecord) => boolean): Promise<WorldNode> {
     const { name } = node;
     await this.stop(node);
-    return await this.#start(name, node.store.crashed(survives), node.cache);
+    return this.#start(name, node.store.crashed(survives), node.cache);
   }
 
   /** It dies, for now. */

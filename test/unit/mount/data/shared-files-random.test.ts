@@ -65,18 +65,18 @@ class SharedFile {
     const opened = this.#open.get(other);
     if (opened !== undefined) opened.fresh = false;
     const roll = this.#random.below(100);
-    if (roll < 45) return await this.#write(who);
-    if (roll < 65) return await this.#read(who, note);
-    if (roll < 72) return await this.#sync(who);
+    if (roll < 45) return this.#write(who);
+    if (roll < 65) return this.#read(who, note);
+    if (roll < 72) return this.#sync(who);
     if (roll < 80) {
       await this.#close(who);
       await this.#reopen(who);
       return `${who} opens again`;
     }
-    if (roll < 88) return await this.#resize(who);
-    if (roll < 93) return await this.#writeBack(who);
-    if (roll < 97) return await this.#die(who);
-    return await this.#losePower();
+    if (roll < 88) return this.#resize(who);
+    if (roll < 93) return this.#writeBack(who);
+    if (roll < 97) return this.#die(who);
+    return this.#losePower();
   }
 
   /** Both close; both must see the same, and nothing but what may be there. */
