@@ -51,7 +51,7 @@ export function planInvite({ config, remembered, addresses }: InviteInput): Invi
 }
 
 /** Whether a listener on `host` answers at `address`. */
-function covers(host: string, address: string): boolean {
+export function covers(host: string, address: string): boolean {
   if (host === EVERY_IPV6) return true;
   return host === EVERY_IPV4 ? isIP(address) === 4 : host === address;
 }

@@ -9,6 +9,7 @@ import { FsError } from '../common/errno.ts';
 import { type ListenRecord, readListenRecord, writeListenRecord } from '../common/listen-record.ts';
 import type { Logger } from '../common/log.ts';
 import type { StatePaths } from '../common/state-paths.ts';
+import { covers } from './invite-plan.ts';
 import { machineAddresses } from './machine-addresses.ts';
 
 /** Opens one more address; the port 0 stands for any. @throws FsError it cannot be used */
@@ -33,10 +34,11 @@ async function unlessRefused(opened: Promise<Address>): Promise<Address | undefi
   }
 }
 
-/** The same port on each address of this machine, where a loopback listener holds it already. */
-async function openEach(port: number, listen: Listen): Promise<Address[]> {
+/** The same port on each address that is wanted, where a loopback listener holds it already. */
+async function openEach({ host: wanted, port }: Address, listen: Listen): Promise<Address[]> {
   const opened: Address[] = [];
   for (const host of machineAddresses(networkInterfaces())) {
+    if (!covers(wanted, host)) continue;
     const address = await unlessRefused(listen({ host, port }));
     if (address !== undefined) opened.push(address);
   }
@@ -59,7 +61,7 @@ export async function openToNetwork(
   const opened = await unlessRefused(listen(wanted));
   if (opened !== undefined) return [opened];
   if (open.some(({ port }) => port === wanted.port)) {
-    const each = await openEach(wanted.port, listen);
+    const each = await openEach(wanted, listen);
     if (each.length > 0) return each;
   }
   log.warn('the port is taken, and a free one is used', { wanted: formatAddress(wanted) });

@@ -152,6 +152,8 @@ export async function openNode(
     await rememberListeners(paths, { peer: started.peerListen });
   }
   const served: Served = { node, paths, log, signal: context.signal, stop: () => context.stop() };
+  // Before anybody is answered: who asks finds the mount as it was.
+  if (options.remount) await remount(served);
   const table = handlers(served);
   const control = { log: log.child('control') };
   stack.use(
@@ -173,7 +175,6 @@ export async function openNode(
   );
   // The start made run/ under its own umask; others must pass it to reach the status socket.
   if (paths.sockets === paths.run) await chmod(paths.run, 0o755);
-  if (options.remount) await remount(served);
   stack.defer(() => removeMountRecord(paths));
   stack.use(starting.move());
 }

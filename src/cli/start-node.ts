@@ -5,6 +5,7 @@ import { isLocked } from '../common/state-lock.ts';
 import type { StatePaths, StateRole } from '../common/state-paths.ts';
 import type { NodeStatus } from '../mount/status.ts';
 import type { Environment } from './environment.ts';
+import { readSupervision } from './guardian-report.ts';
 import { fetchStatus, isMetaserverUp, postStop } from './node-client.ts';
 import { startRole } from './start-role.ts';
 
@@ -15,6 +16,7 @@ export interface Started {
 
 const POLL_MS = 50;
 const OTHER_START_MS = 30_000;
+const GUARDIAN_MS = 5_000;
 /** After that `dfs status` tells what is wrong. */
 const RECONNECT_MS = 5_000;
 
@@ -99,7 +101,20 @@ export async function stopStarted(paths: StatePaths, started: Started): Promise<
   }
 }
 
-/** The running node's status; undefined when none runs. */
-export function runningNode(paths: StatePaths): Promise<NodeStatus | undefined> {
-  return fetchStatus(paths.control);
+/**
+ * The running node's status; undefined when none runs. One that is about to be there, because the
+ * guardian or another command starts it, is waited for a little.
+ */
+export async function runningNode(paths: StatePaths): Promise<NodeStatus | undefined> {
+  for (let waitedMs = 0; ; waitedMs += POLL_MS) {
+    const status = await fetchStatus(paths.control);
+    const awaited = isLocked(paths, 'node') === true || (await isAwaited(paths));
+    if (status !== undefined || !awaited || waitedMs >= GUARDIAN_MS) return status;
+    await delay(POLL_MS);
+  }
+}
+
+async function isAwaited(paths: StatePaths): Promise<boolean> {
+  const { roles, state } = await readSupervision(paths);
+  return state === 'up' && roles['node'] !== undefined && roles['node'].state !== 'ended';
 }

@@ -10,7 +10,7 @@ import { EMPTY_RESULT, type Result } from './wire.ts';
 
 export type AdminOp = Extract<
   NonNullable<wire.Request['op']>,
-  { $case: 'statfs' | 'peerReport' | 'clusterStatus' | 'shared' | 'dialBackDone' }
+  { $case: 'statfs' | 'peerReport' | 'clusterStatus' | 'shared' | 'leave' | 'dialBackDone' }
 >;
 
 export interface AdminParts {
@@ -20,6 +20,8 @@ export interface AdminParts {
   readonly membership: Membership;
   readonly mounts: Mounts;
   readonly problems: () => wire.Problem[];
+  /** Ends the session, soon. */
+  readonly leave: (session: Session) => void;
 }
 
 /** @throws FsError EINVAL what a session of this kind does not say */
@@ -38,6 +40,9 @@ export function administer(parts: AdminParts, session: Session, op: AdminOp): Re
       return EMPTY_RESULT;
     case 'shared':
       mounts.shared(session);
+      return EMPTY_RESULT;
+    case 'leave':
+      parts.leave(session);
       return EMPTY_RESULT;
     case 'clusterStatus':
       return {

@@ -255,9 +255,19 @@ export class MetaEngine {
     return new Set(session.kind === 'peer' ? led.map(([rg]) => rg) : []);
   }
 
+  /** A later life of the server would have to wait for it, since it may remember something. */
+  #leave(session: Session): void {
+    const { mounts, table } = this.#parts;
+    table.leave(session).then(
+      () => mounts.wake(),
+      (error: unknown) => this.#options.log.warn('a session could not be ended', { error }),
+    );
+  }
+
   #admin(session: Session, op: AdminOp): Result {
     const { clusterId, clusterName } = this;
     const problems = (): wire.Problem[] => this.#problems();
-    return administer({ ...this.#parts, clusterId, clusterName, problems }, session, op);
+    const leave = (left: Session): void => this.#leave(left);
+    return administer({ ...this.#parts, clusterId, clusterName, problems, leave }, session, op);
   }
 }

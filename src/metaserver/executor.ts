@@ -144,6 +144,7 @@ export class Executor {
       case 'peerReport':
       case 'clusterStatus':
       case 'shared':
+      case 'leave':
       case 'dialBackDone':
         return encodeResult(this.#options.admin(session, op));
       case 'setattr':

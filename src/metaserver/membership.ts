@@ -18,7 +18,7 @@ import { nodeIdToBytes } from './store-codec.ts';
 import { dialBackDoneOf, reportOf } from './wire.ts';
 
 /** So many numbers one life of the server hands out before they meet those of the next. */
-const NUMBERS_PER_LIFE = 2 ** 20;
+const NUMBERS_PER_LIFE = 2 ** 30;
 
 export interface MembershipOptions {
   readonly clock: Clock;
@@ -105,12 +105,13 @@ export class Membership {
     this.#dialBack.done(session, dialBackDoneOf(done));
   }
 
+  /** Where files of others may go: one without an address counts as down, for nobody reaches it. */
   storingPeers(): readonly StoringPeer[] {
     const { peers, roster } = this.#options;
-    return peers.all().flatMap(({ nodeId, up, stores, report }) => {
+    return peers.all().flatMap(({ nodeId, up, stores, address, report }) => {
       const rg = roster.ledBy(nodeId);
       if (!stores || rg === undefined) return [];
-      return [{ nodeId, up, bytesFree: Number(report.bytesFree), rg }];
+      return [{ nodeId, up: up && address !== '', bytesFree: Number(report.bytesFree), rg }];
     });
   }
 

@@ -20,20 +20,29 @@ function down({ name, sinceMs }: KnownPeer, nowMs: number): Problem {
   };
 }
 
+/** As somebody on another machine would look for it. */
+function placeOf(name: string, address: string): string {
+  if (address === '') return name;
+  return address.startsWith(':') ? `port ${address.slice(1)} of ${name}` : address;
+}
+
 function unreachable(name: string, address: string, from: string): Problem {
-  const place = address === '' ? 'its address' : address;
   return {
     code: 'peer-unreachable',
     message: `${name} cannot be reached from ${from}`,
-    action: `let ${from} connect to ${place}: look at firewalls, and at --advertise on ${name}`,
+    action: `let ${from} connect to ${placeOf(name, address)}: look at firewalls, and at --advertise on ${name}`,
   };
 }
 
-function clientOnly({ name, clientReason }: KnownPeer): Problem {
+function clientOnly({ name, address, clientReason }: KnownPeer): Problem {
+  const until =
+    address === ''
+      ? `\`dfs mount --insecure\` on ${name} lets it serve them, unencrypted`
+      : 'one of those can reach it';
   return {
     code: 'client-only',
     message: `${name} stores no files: ${clientReason}`,
-    action: 'its files are stored by other peers until one of them can reach it',
+    action: `its files are stored by other peers until ${until}`,
   };
 }
 

@@ -88,6 +88,8 @@ export class Peers {
     if (peer === undefined || peer.up === up) return;
     peer.up = up;
     peer.sinceMs = wallMs(this.#clock);
+    // Whom it reaches is to be seen again when it is back.
+    if (!up) peer.report = { ...peer.report, unreachable: [] };
     this.onChange();
   }
 

@@ -85,6 +85,18 @@ export class SessionTable {
     return opened;
   }
 
+  /** Its process ends in good order. Resolves when nothing of the session is left. */
+  leave(session: Session): Promise<void> {
+    const left = this.#turn.then(async () => {
+      const place = `${session.nodeId} ${session.kind}`;
+      if (this.#sessions.get(place) !== session) return;
+      this.#sessions.delete(place);
+      await this.#end(session);
+    });
+    this.#turn = left.catch(() => undefined);
+    return left;
+  }
+
   async #open(identity: SessionIdentity): Promise<OpenedSession> {
     const { nodeId, kind, instance } = identity;
     const place = `${nodeId} ${kind}`;

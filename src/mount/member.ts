@@ -119,16 +119,25 @@ export class Member implements AsyncDisposable {
       log: log.child('peer'),
       fetchAttr: (ino) => (member === undefined ? notYet() : member.#fetchAttr(ino)),
     });
-    const service = new ChunkService({ home, cache: peer.cache, clusterId, nodeId, log });
+    const versions = new KnownVersions();
+    const service = new ChunkService({
+      home,
+      cache: peer.cache,
+      clusterId,
+      nodeId,
+      log,
+      knownVersions: (ino, of, run) => versions.get(ino, of, run),
+    });
     const listener = stack.use(new ChunkListener([service.served]));
     const data: NodeData = {
+      self: nodeId,
       store: peer.store,
       home,
       cache: peer.cache,
       client,
       files,
       view: new ClusterView(),
-      versions: new KnownVersions(),
+      versions,
       counts: { hits: 0, misses: 0 },
     };
     const probe = new PeerProbe({ client, bootMs });

@@ -158,6 +158,7 @@ export class DfsNode implements AsyncDisposable {
         onPush: () => undefined,
       }),
     );
+    stack.defer(() => session.leave(LATE_MS));
     stack.use(member.keepAlive(session));
     const meta = new MetaClient(session, cache);
     const bootMs = (): number => clock.bootMs();

@@ -1,7 +1,7 @@
 /** Cuts blocks into frames of at most 512 KiB; what the caller holds already goes without bytes. */
 import type * as wire from '../../gen/peer.ts';
 import { native } from '../../native/index.ts';
-import { BLOCK_BYTES, BLOCKS_PER_CHUNK, CHUNK_BYTES, type Ino } from '../common/ids.ts';
+import { BLOCK_BYTES, CHUNK_BYTES, type Ino } from '../common/ids.ts';
 import type { ChunkCache } from './chunk-cache.ts';
 import type { BlockRun, BlockVersions, FileRight } from './chunk-store.ts';
 import type { Home } from './home.ts';
@@ -45,12 +45,15 @@ export async function* homeFrames(
   }
 }
 
-/** From a cache: as many blocks as it holds in the versions named; they are sent whatever they are. */
+/**
+ * From a cache: the blocks it holds, up to the first that it does not.
+ * @param versions of the whole chunk: what the blocks must be
+ */
 export async function* cacheFrames(
   cache: ChunkCache,
-  { ino, run, have }: BlocksWanted & { readonly have: BlockVersions },
+  { ino, run }: Pick<BlocksWanted, 'ino' | 'run'>,
+  versions: BlockVersions,
 ): AsyncIterable<wire.ChunkReadFrame> {
-  const versions = wholeChunk(have, run);
   for (let block = run.blockFirst; block < run.blockEnd; block += 1) {
     const data = new Uint8Array(BLOCK_BYTES);
     const offset = run.chunk * CHUNK_BYTES + block * BLOCK_BYTES;
@@ -113,12 +116,4 @@ function withoutZerosAtEnd(data: Uint8Array): Uint8Array {
   let end = words.length;
   while (end > 0 && words[end - 1] === 0n) end -= 1;
   return data.subarray(0, end * WORD_BYTES);
-}
-
-function wholeChunk(have: BlockVersions, run: BlockRun): BlockVersions {
-  const epochs = new Uint32Array(BLOCKS_PER_CHUNK);
-  const seqs = new Float64Array(BLOCKS_PER_CHUNK);
-  epochs.set(have.epochs, run.blockFirst);
-  seqs.set(have.seqs, run.blockFirst);
-  return { epochs, seqs };
 }

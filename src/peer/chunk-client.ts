@@ -38,8 +38,8 @@ export interface ReadCall extends FileCall {
   readonly run: BlockRun;
   /** What the caller holds, one entry a block: unchanged blocks come without bytes. */
   readonly have?: BlockVersions;
-  /** Of a peer that is not the home: only blocks it has cached in exactly the versions of `have`. */
-  readonly cached?: boolean;
+  /** Of a peer that is not the home: what it has cached of this data version. */
+  readonly cachedDv?: number;
 }
 
 export interface WrittenRange {
@@ -95,8 +95,10 @@ export class ChunkClient implements AsyncDisposable {
       const stream = client.read(request);
       attempt.onGivenUp(() => stream.cancel());
       stream.on('data', (frame: ChunkReadFrame) => {
+        // What was under way when the call ended.
+        if (attempt.isOver) return;
         try {
-          const blocks = checkFrame(frame, { ...call.run, blockFirst: expected });
+          const blocks = checkFrame(frame, { run: call.run, have: call.have, next: expected });
           this.#bytesFetched += blocks.data.length;
           expected += blocks.count;
           onBlocks(blocks);
@@ -108,12 +110,15 @@ export class ChunkClient implements AsyncDisposable {
       stream.on('error', (error) => attempt.fail(error));
       stream.on('end', () => attempt.done());
     });
-    if (expected < call.run.blockEnd && call.cached !== true) {
-      throw new FsError('EIO', `${target.name} sent fewer blocks than it was asked for`);
+    if (expected < call.run.blockEnd) {
+      throw new FsError('ENODATA', `${target.name} sent fewer blocks than it was asked for`);
     }
   }
 
-  /** All ranges are applied, in order, or none of them. */
+  /**
+   * All ranges are applied, in order, once all of them have arrived undamaged. What the store of
+   * the peer refuses (ENOSPC, EIO) leaves those before it applied.
+   */
   async write(
     target: PeerTarget,
     { right, ino }: FileCall,
@@ -200,7 +205,10 @@ export class ChunkClient implements AsyncDisposable {
     return { clusterId: this.#options.clusterId, nodeId };
   }
 
-  #readRequest(target: PeerTarget, { right, ino, run, have, cached }: ReadCall): ChunkReadRequest {
+  #readRequest(
+    target: PeerTarget,
+    { right, ino, run, have, cachedDv }: ReadCall,
+  ): ChunkReadRequest {
     return {
       right: rightToWire(right, this.#identity(target)),
       ino: BigInt(ino),
@@ -209,7 +217,8 @@ export class ChunkClient implements AsyncDisposable {
       blockEnd: run.blockEnd,
       haveEpochs: have === undefined ? [] : Array.from(have.epochs),
       haveSeqs: have === undefined ? [] : Array.from(have.seqs, BigInt),
-      cached: cached ?? false,
+      cached: cachedDv !== undefined,
+      dv: BigInt(cachedDv ?? 0),
     };
   }
 

@@ -14,14 +14,25 @@ import {
 import * as wire from '../../gen/peer.ts';
 import { native } from '../../native/index.ts';
 import { FsError, toFsError } from '../common/errno.ts';
+import type { Epoch, Ino } from '../common/ids.ts';
 import { within } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import type { ServedService } from '../common/rpc/server.ts';
 import { WIRE_VERSION } from '../common/rpc/wire-version.ts';
 import { cacheFrames, homeFrames } from './block-frames.ts';
 import type { ChunkCache } from './chunk-cache.ts';
+import type { BlockRun, BlockVersions } from './chunk-store.ts';
 import type { Home } from './home.ts';
-import { haveOf, inoOf, type PeerIdentity, rangeOf, rightOf, runOf, sizeOf } from './peer-wire.ts';
+import {
+  dvOf,
+  haveOf,
+  inoOf,
+  type PeerIdentity,
+  rangeOf,
+  rightOf,
+  runOf,
+  sizeOf,
+} from './peer-wire.ts';
 
 const CALLS_MAX = 64;
 /** What one write call may hold until its end. */
@@ -30,10 +41,17 @@ const WRITE_CALL_BYTES_MAX = 64 * 1024 * 1024;
 export interface ChunkServiceOptions extends PeerIdentity {
   readonly home: Home;
   readonly cache: ChunkCache;
+  /** Versions of a chunk's blocks at a data version, where all of the run are known. */
+  knownVersions(
+    ino: Ino,
+    of: { readonly dv: number; readonly rgEpoch: Epoch },
+    run: BlockRun,
+  ): BlockVersions | undefined;
   readonly log: Logger;
+  /** A caller that neither takes nor gives anything this long is given up, milliseconds. */
+  readonly stalledMs?: number;
 }
 
-/** A caller that neither takes nor gives anything this long is given up. */
 const STALLED_MS = 30_000;
 
 interface Written {
@@ -81,6 +99,10 @@ export class ChunkService {
     return { definition: wire.ChunkServiceService, handlers };
   }
 
+  get #stalledMs(): number {
+    return this.#options.stalledMs ?? STALLED_MS;
+  }
+
   #describe(): wire.PeerDescribeReply {
     const { clusterId, nodeId } = this.#options;
     return {
@@ -120,21 +142,21 @@ export class ChunkService {
     const run = runOf(request);
     const right = rightOf(request.right, this.#options);
     const wanted = { right, ino: inoOf(request.ino), run, have: haveOf(request, run) };
-    const { have } = wanted;
     if (!request.cached) {
       await this.#send(call, homeFrames(home, wanted));
       return;
     }
-    if (have === undefined)
-      throw new FsError('EINVAL', 'cached blocks are named by their versions');
-    await this.#send(call, cacheFrames(cache, { ...wanted, have }));
+    const of = { dv: dvOf(request), rgEpoch: right.rgEpoch };
+    const versions = this.#options.knownVersions(wanted.ino, of, run);
+    if (versions === undefined) throw new FsError('ENODATA', 'these blocks are not known here');
+    await this.#send(call, cacheFrames(cache, wanted, versions));
   }
 
   async #send(call: ReadCall, frames: AsyncIterable<wire.ChunkReadFrame>): Promise<void> {
     for await (const frame of frames) {
       if (call.cancelled) return;
       this.#bytesServed += frame.data.length;
-      if (!call.write(frame)) await drained(call);
+      if (!call.write(frame)) await drained(call, this.#stalledMs);
     }
     call.end();
   }
@@ -151,9 +173,9 @@ export class ChunkService {
   }
 
   async #received(call: WriteCall): Promise<Written> {
-    const timer = setTimeout(() => call.destroy(), STALLED_MS);
+    const timer = setTimeout(() => call.destroy(), this.#stalledMs);
     try {
-      return await collect(call);
+      return await collect(call, () => timer.refresh());
     } catch (error) {
       if (error instanceof FsError) throw error;
       throw new FsError('EINTR', 'the caller gave up', { cause: error });
@@ -176,11 +198,15 @@ export class ChunkService {
   }
 }
 
-async function collect(frames: AsyncIterable<wire.ChunkWriteFrame>): Promise<Written> {
+async function collect(
+  frames: AsyncIterable<wire.ChunkWriteFrame>,
+  onFrame: () => void,
+): Promise<Written> {
   const ranges: { readonly offset: number; readonly data: Uint8Array }[] = [];
   let header: wire.ChunkWriteHeader | undefined;
   let bytes = 0;
   for await (const { body } of frames) {
+    onFrame();
     if (body?.$case === 'header' && header === undefined) {
       header = body.value;
       continue;
@@ -201,12 +227,12 @@ async function collect(frames: AsyncIterable<wire.ChunkWriteFrame>): Promise<Wri
 }
 
 /** The caller takes more, or is gone. */
-async function drained(call: ReadCall): Promise<void> {
+async function drained(call: ReadCall, stalledMs: number): Promise<void> {
   const stop = new AbortController();
   const { signal } = stop;
   const events = ['drain', 'cancelled', 'close'].map((event) => once(call, event, { signal }));
   try {
-    await within(Promise.race(events), STALLED_MS, 'a reader of chunks');
+    await within(Promise.race(events), stalledMs, 'a reader of chunks');
   } finally {
     stop.abort();
     await Promise.allSettled(events);

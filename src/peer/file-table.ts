@@ -115,13 +115,17 @@ export class FileTable {
     }
   }
 
-  /** Chunk states of an old file go first, then the older half of the wanting file's own. */
+  /**
+   * Chunk states of an old file go first, then the older half of the wanting file's own. A busy file
+   * keeps them: a claim on its way to the index is known from memory only.
+   */
   #evictChunks(wanting: FileState): void {
     for (const file of this.#oldest()) {
       if (file === wanting || file.chunks.size === 0 || file.queue.isBusy) continue;
       this.dropChunks(file, EVERY_CHUNK);
       return;
     }
+    if (wanting.queue.isBusy) return;
     let left = Math.ceil(wanting.chunks.size / 2);
     for (const chunk of wanting.chunks.keys()) {
       if (left === 0) return;

@@ -51,9 +51,9 @@ export class Home {
     return this.#removed.has(ino);
   }
 
-  /** A file made just now by the mount of this node. */
+  /** A file made just now by the mount of this node; another may have cut it already. */
   created(ino: Ino): void {
-    this.#known.set(ino, 0);
+    this.#advance(ino, 0);
   }
 
   /** The cuts up to `cuts` are made here. @throws FsError ESTALE cut again since, or gone */
@@ -133,6 +133,7 @@ export class Home {
       await store.fsync(ino);
       if (this.#unsynced.get(ino) === cut) this.#unsynced.delete(ino);
     }
+    store.check(right);
     return act();
   }
 

@@ -1,6 +1,6 @@
 /** Connections to other peers, one an address, closed when nobody has used them for a while. */
 import type { ChunkServiceClient } from '../../gen/peer.ts';
-import { dialPeer } from '../common/rpc/channel.ts';
+import { dialPeer, isConnected } from '../common/rpc/channel.ts';
 
 const IDLE_MS = 60_000;
 const SWEEP_MS = 20_000;
@@ -23,7 +23,10 @@ export class PeerConnections {
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
   }
 
-  /** The connection stays at least until `release` is called. */
+  /**
+   * The connection stays at least until `release` is called. One that does not stand is given up
+   * then, and dialled anew: the kernel repeats an unanswered SYN at ever longer intervals.
+   */
   take(address: string): { readonly client: ChunkServiceClient; readonly release: () => void } {
     const connection = this.#connections.get(address) ?? {
       client: dialPeer(address),
@@ -37,6 +40,9 @@ export class PeerConnections {
     if (this.#connections.size > CONNECTIONS_MAX) this.#sweep(0);
     const release = (): void => {
       connection.users -= 1;
+      if (connection.users > 0 || isConnected(connection.client)) return;
+      connection.client.close();
+      if (this.#connections.get(address) === connection) this.#connections.delete(address);
     };
     return { client: connection.client, release };
   }

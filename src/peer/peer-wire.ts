@@ -96,6 +96,10 @@ export function runOf(request: wire.ChunkReadRequest): BlockRun {
   return { chunk, blockFirst, blockEnd };
 }
 
+export function dvOf(request: wire.ChunkReadRequest): number {
+  return integer(request.dv, 'a data version');
+}
+
 /** The versions the caller holds, one a block of the run; undefined when it names none. */
 export function haveOf(request: wire.ChunkReadRequest, run: BlockRun): BlockVersions | undefined {
   const { haveEpochs, haveSeqs } = request;

@@ -19,25 +19,47 @@ export interface ReceivedBlocks {
   readonly unchanged: boolean;
 }
 
-/**
- * @param run the blocks that are still to come
- * @throws FsError EPROTO not what was asked for, EIO damaged on the way
- */
-export function checkFrame(frame: ChunkReadFrame, run: BlockRun): ReceivedBlocks {
+/** What was asked for, and how much of it has come. */
+export interface AskedBlocks {
+  readonly run: BlockRun;
+  /** What the caller holds, one entry a block of the run. */
+  readonly have: BlockVersions | undefined;
+  /** The first block that is still to come. */
+  readonly next: number;
+}
+
+/** @throws FsError EPROTO not what was asked for, EIO damaged on the way */
+export function checkFrame(frame: ChunkReadFrame, asked: AskedBlocks): ReceivedBlocks {
   const { blockFirst, crc32c, data, epochs, seqs, unchanged } = frame;
   const count = seqs.length;
-  const fits = count > 0 && blockFirst === run.blockFirst && blockFirst + count <= run.blockEnd;
+  const fits = count > 0 && blockFirst === asked.next && blockFirst + count <= asked.run.blockEnd;
   const whole = epochs.length === count && data.length <= count * BLOCK_BYTES;
   const summed = unchanged ? data.length === 0 : crc32c.length === count;
-  if (!fits || !whole || !summed) {
+  const versions = { epochs: Uint32Array.from(epochs), seqs: Float64Array.from(seqs, Number) };
+  const named = versions.seqs.every(Number.isSafeInteger);
+  const right = unchanged ? isHeld(versions, asked) : areZeros(versions, crc32c);
+  if (!(fits && whole && summed && named && right)) {
     throw new FsError('EPROTO', `blocks from ${blockFirst} on are not what was asked for`);
   }
   const crcs = Uint32Array.from(crc32c);
   if (!unchanged && crcs.some((crc, at) => crc !== crcOf(data, at))) {
     throw new FsError('EIO', `blocks from ${blockFirst} on were damaged on the way`);
   }
-  const versions = { epochs: Uint32Array.from(epochs), seqs: Float64Array.from(seqs, Number) };
   return { blockFirst, count, versions, crcs, data, unchanged };
+}
+
+/** The caller holds these blocks in these versions. */
+function isHeld({ epochs, seqs }: BlockVersions, { have, next, run }: AskedBlocks): boolean {
+  const from = next - run.blockFirst;
+  return seqs.every(
+    (seq, at) =>
+      seq !== 0 && have?.seqs[from + at] === seq && have.epochs[from + at] === epochs[at],
+  );
+}
+
+/** What has no version reads as zeros. */
+function areZeros({ seqs }: BlockVersions, crcs: readonly number[]): boolean {
+  return seqs.every((seq, at) => seq !== 0 || crcs[at] === ZERO_BLOCK_CRC);
 }
 
 function crcOf(data: Uint8Array, block: number): number {

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { FsError } from '../../src/common/errno.ts';
 import { BLOCK_BYTES, CHUNK_BYTES } from '../../src/common/ids.ts';
-import type { ChunkStore, DataContext } from '../../src/peer/chunk-store.ts';
+import type { ChunkStore, DataContext, DataRecord } from '../../src/peer/chunk-store.ts';
 import { Random } from '../support/random.ts';
 import { context, groupView, ino, read, solidBytes } from '../support/store-helpers.ts';
+import { blockVersionCases } from './block-version-cases.ts';
+import { FileModel } from './file-model.ts';
 
 export interface ChunkStoreFixture {
   readonly store: ChunkStore;
@@ -13,6 +15,19 @@ export interface ChunkStoreFixture {
   /** Lets time pass and the background work be done. */
   settle?(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** The store of a suite, which may be another one after each `reopen`. */
+export interface StoreUnderTest {
+  readonly store: ChunkStore;
+  readonly epoch: number;
+  newFile(): number;
+  commit(file: number, record: DataRecord): Promise<void>;
+  write(file: number, offset: number, data: Uint8Array): Promise<void>;
+  truncate(file: number, size: number): Promise<void>;
+  zero(file: number, offset: number, length: number): Promise<void>;
+  settle(): Promise<void>;
+  reopen(): Promise<void>;
 }
 
 const isError = (code: string) => (error: unknown) =>
@@ -30,15 +45,15 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
       return ino(nextIno);
     };
     const now = (): DataContext => context(epoch);
-    const write = async (file: number, offset: number, data: Uint8Array): Promise<void> => {
-      await store.commit(now(), ino(file), { kind: 'write', offset, data });
+    const commit = async (file: number, record: DataRecord): Promise<void> => {
+      await store.commit(now(), ino(file), record);
     };
-    const truncate = async (file: number, size: number): Promise<void> => {
-      await store.commit(now(), ino(file), { kind: 'truncate', size });
-    };
-    const zero = async (file: number, offset: number, length: number): Promise<void> => {
-      await store.commit(now(), ino(file), { kind: 'zero', offset, length });
-    };
+    const write = (file: number, offset: number, data: Uint8Array): Promise<void> =>
+      commit(file, { kind: 'write', offset, data });
+    const truncate = (file: number, size: number): Promise<void> =>
+      commit(file, { kind: 'truncate', size });
+    const zero = (file: number, offset: number, length: number): Promise<void> =>
+      commit(file, { kind: 'zero', offset, length });
     const failure = async (work: () => Promise<void>, code: string): Promise<void> => {
       await assert.rejects(work, isError(code));
     };
@@ -226,54 +241,21 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
       }
       await same([0, 3 * CHUNK_BYTES], 'the whole file');
     });
+
+    blockVersionCases({
+      get store() {
+        return store;
+      },
+      get epoch() {
+        return epoch;
+      },
+      newFile,
+      commit,
+      write,
+      truncate,
+      zero,
+      settle: async () => fixture.settle?.(),
+      reopen,
+    });
   });
-}
-
-type SomeRecord =
-  | { readonly kind: 'write'; readonly offset: number; readonly data: Uint8Array }
-  | { readonly kind: 'truncate'; readonly size: number }
-  | { readonly kind: 'zero'; readonly offset: number; readonly length: number };
-
-/** A file as an array; bytes past its size are zero. */
-class FileModel {
-  readonly #random: Random;
-  readonly #bytes: Buffer;
-  readonly #bytesMax: number;
-
-  constructor(random: Random, bytesMax: number) {
-    this.#random = random;
-    this.#bytesMax = bytesMax;
-    this.#bytes = Buffer.alloc(bytesMax);
-  }
-
-  /** Draws a change and applies it here. */
-  change(): SomeRecord {
-    const [offset, length] = this.someRange();
-    const choice = this.#random.below(10);
-    if (choice === 0) {
-      this.#bytes.fill(0, offset);
-      return { kind: 'truncate', size: offset };
-    }
-    if (choice <= 2) {
-      this.#bytes.fill(0, offset, offset + length);
-      return { kind: 'zero', offset, length };
-    }
-    const data = solidBytes(this.#random, length);
-    data.copy(this.#bytes, offset);
-    return { kind: 'write', offset, data };
-  }
-
-  at([offset, length]: [number, number]): Buffer {
-    return this.#bytes.subarray(offset, offset + length);
-  }
-
-  /** Often close to the edges of blocks and chunks. */
-  someRange(): [number, number] {
-    const random = this.#random;
-    const unit = [1, 4096, BLOCK_BYTES, CHUNK_BYTES][random.below(4)] ?? 1;
-    const edge = random.below(Math.floor(this.#bytesMax / unit)) * unit;
-    const offset = Math.min(Math.max(0, edge + random.below(5) - 2), this.#bytesMax - 1);
-    const longest = [16, 5_000, 3 * BLOCK_BYTES, 600_000][random.below(4)] ?? 16;
-    return [offset, Math.min(1 + random.below(longest), this.#bytesMax - offset)];
-  }
 }

@@ -43,7 +43,8 @@ export class SimClient implements Client {
 
   get identity(): SessionIdentity {
     const { name: nodeName } = SimClient;
-    return { nodeId: this.#nodeId, nodeName, kind: this.#kind, instance: this.#instance };
+    const who = { nodeId: this.#nodeId, nodeName, kind: this.#kind, instance: this.#instance };
+    return this.#kind === 'peer' ? { ...who, chunkAddress: ':7481' } : who;
   }
 
   get session(): Session | undefined {

@@ -23,7 +23,7 @@ export async function powerCut(
   });
   await until('workers work', () => workers.every((worker) => worker.acknowledged >= 5), 30_000);
   await delay(random.below(1_000));
-  const pids = [await dfs.pid('node'), await dfs.pid('metaserver')];
+  const pids = [await dfs.pid('guardian'), await dfs.pid('node'), await dfs.pid('metaserver')];
   await disk.powerOff();
   for (const pid of pids) await killHard(pid);
   for (const worker of workers) await worker.stop();

@@ -36,3 +36,12 @@ export class Random {
     return buffer;
   }
 }
+
+/** Lets `count` turns of the event loop pass. */
+export async function nextTurns(count: number): Promise<void> {
+  for (let left = count; left > 0; left -= 1) {
+    await new Promise<void>((resolve) => {
+      setImmediate(resolve);
+    });
+  }
+}

@@ -49,12 +49,12 @@ export class WorldClient {
     signal?: AbortSignal,
   ): Promise<void> {
     return this.#call('read', target, ino, signal, async (home, call) => {
-      let blockFirst = run.blockFirst;
+      let next = run.blockFirst;
       for await (const frame of homeFrames(home, { right, ino, run, have })) {
         await this.#hooks.after(call);
         if (signal?.aborted === true) return;
-        const blocks = checkFrame(frame, { ...run, blockFirst });
-        blockFirst += blocks.count;
+        const blocks = checkFrame(frame, { run, have, next });
+        next += blocks.count;
         onBlocks(blocks);
       }
     });

@@ -58,6 +58,7 @@ export class WorldNode {
   isDead = false;
   /** Others do not reach it. */
   isAway = false;
+  readonly self: NodeId;
   readonly #worlds: TwoWorlds;
   readonly #mountSession: Session;
   readonly #connection: number;
@@ -67,7 +68,8 @@ export class WorldNode {
     worlds: TwoWorlds,
     parts: NodeParts & { readonly peer: Session; readonly mount: Session; readonly life: number },
   ) {
-    const { cache, life, mount, name, peer, store } = parts;
+    const { cache, life, mount, name, nodeId, peer, store } = parts;
+    this.self = nodeId;
     this.#worlds = worlds;
     this.name = name;
     this.store = store;
@@ -205,7 +207,7 @@ export class WorldNode {
 
   #shared(): Pick<
     WorldNode,
-    'store' | 'home' | 'cache' | 'view' | 'versions' | 'files' | 'counts'
+    'self' | 'store' | 'home' | 'cache' | 'view' | 'versions' | 'files' | 'counts'
   > {
     return this;
   }

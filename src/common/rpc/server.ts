@@ -103,7 +103,8 @@ function bind(server: Server, place: string, shown = place): Promise<number> {
       resolve(port);
       return;
     }
-    const known = REFUSALS.find(([pattern]) => pattern.test(error.message));
+    const isSocket = place.startsWith('unix:');
+    const known = REFUSALS.find(([pattern]) => !isSocket && pattern.test(error.message));
     const [, code, why] = known ?? [undefined, 'EIO' as const, error.message];
     reject(new FsError(code, `cannot listen on ${shown}: ${why}`, { cause: error }));
   });

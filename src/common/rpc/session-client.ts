@@ -14,7 +14,7 @@ import type {
 } from '../../../gen/meta.ts';
 import { errnoName, FsError } from '../errno.ts';
 import { safeInteger } from '../ids.ts';
-import { type Deferred, deferred } from '../lifecycle.ts';
+import { type Deferred, deferred, within } from '../lifecycle.ts';
 import { CONNECT_MS_MAX } from './channel.ts';
 import { Line } from './line.ts';
 import type { SessionOptions, Waiter } from './session-options.ts';
@@ -56,6 +56,7 @@ export class SessionClient implements AsyncDisposable {
   #nextId = 1n;
   #retryMs = RETRY_MS_MIN;
   #retry: NodeJS.Timeout | undefined;
+  #leaves = false;
   /** Set when no request can succeed any more. */
   #closed: FsError | undefined;
 
@@ -157,6 +158,18 @@ export class SessionClient implements AsyncDisposable {
     this.#onDown(reason);
   }
 
+  /** Tells the metaserver that nobody comes back to this session, when it answers within `ms`. */
+  async leave(ms: number): Promise<void> {
+    if (!this.#up) return;
+    this.#leaves = true;
+    try {
+      await within(this.request({ $case: 'leave', value: {} }), ms, 'leaving the metaserver');
+    } catch (error) {
+      if (!(error instanceof FsError)) throw error;
+      this.#options.log.debug('left without a word', { error });
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end(new FsError('EIO', 'the session is closed'));
   }
@@ -256,7 +269,7 @@ export class SessionClient implements AsyncDisposable {
     }
     const sentence = `the metaserver refuses this node: ${message} (${code})`;
     const error = new FsError('EPROTO', sentence);
-    this.#options.log.error(error.message);
+    if (!this.#leaves) this.#options.log.error(error.message);
     this.#first.reject(error);
     if (code === SESSION_ENDED) this.#end(error);
     else this.#failAll(error);

@@ -9,6 +9,7 @@ import type { PeerTarget } from '../../peer/chunk-client.ts';
 import type { FileRight } from '../../peer/chunk-store.ts';
 import type { RequestContext } from '../driver/driver.ts';
 import type { Inode } from '../vfs/inode.ts';
+import { interruption, Patience } from './patience.ts';
 import type { Rights } from './rights.ts';
 
 const PAUSE_MS = 200;
@@ -45,13 +46,14 @@ export class HomeCalls {
     const endMs = bootMs() + waitMs;
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), waitMs);
+    const patience = new Patience(waiter, () => stop.abort());
     try {
       for (;;) {
-        this.#show(inode, waiter, stop);
+        patience.watch(`peer ${this.#options.rights.home(inode.rg)?.name ?? 'unknown'}`);
         const failure = await this.#attempt(inode, call, stop.signal);
         if ('value' in failure) return failure.value;
         const { error } = failure;
-        if (waiter?.interrupted === true) throw new FsError('EINTR', 'interrupted');
+        if (patience.isOver) throw interruption();
         if (stop.signal.aborted || bootMs() >= endMs) throw this.#tooLong(inode, error);
         if (error.code === 'ESTALE') await this.#refresh(inode, waiter, endMs - bootMs());
         else if (!AGAIN.has(error.code)) throw error;
@@ -59,10 +61,7 @@ export class HomeCalls {
       }
     } finally {
       clearTimeout(timer);
-      if (waiter !== undefined) {
-        waiter.interrupt = undefined;
-        waiter.waitsFor = undefined;
-      }
+      patience.end();
     }
   }
 
@@ -101,13 +100,6 @@ export class HomeCalls {
       throw new FsError('EHOSTUNREACH', `no address is known of ${peer?.name ?? 'its peer'}`);
     }
     return { nodeId: peer.nodeId, name: peer.name, address: peer.address };
-  }
-
-  #show(inode: Inode, waiter: RequestContext | undefined, stop: AbortController): void {
-    if (waiter === undefined) return;
-    waiter.waitsFor = `peer ${this.#options.rights.home(inode.rg)?.name ?? 'unknown'}`;
-    waiter.interrupt = () => stop.abort();
-    if (waiter.interrupted) stop.abort();
   }
 
   #pause(signal: AbortSignal): Promise<void> {

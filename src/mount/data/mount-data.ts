@@ -1,4 +1,6 @@
 /** Puts the ways to file data of one mount together, on what all mounts of the node share. */
+
+import type { NodeId } from '../../common/ids.ts';
 import { TaskGroup } from '../../common/lifecycle.ts';
 import type { Logger } from '../../common/log.ts';
 import type { SessionClient } from '../../common/rpc/session-client.ts';
@@ -20,6 +22,8 @@ import { type ClusterView, Rights } from './rights.ts';
 import type { WritebackFiles } from './writeback-files.ts';
 
 export interface NodeData {
+  /** This node. */
+  readonly self: NodeId;
   readonly store: ChunkStore;
   readonly home: Home;
   readonly cache: ChunkCache;

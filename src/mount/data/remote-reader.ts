@@ -3,7 +3,13 @@
  * else from the home, which sends only what this machine does not hold.
  */
 import { FsError, toFsError } from '../../common/errno.ts';
-import { BLOCK_BYTES, BLOCKS_PER_CHUNK, CHUNK_BYTES, type Ino } from '../../common/ids.ts';
+import {
+  BLOCK_BYTES,
+  BLOCKS_PER_CHUNK,
+  CHUNK_BYTES,
+  type Ino,
+  type NodeId,
+} from '../../common/ids.ts';
 import type { TaskGroup } from '../../common/lifecycle.ts';
 import type { ChunkCache } from '../../peer/chunk-cache.ts';
 import type { ChunkClient, ReceivedBlocks } from '../../peer/chunk-client.ts';
@@ -11,13 +17,16 @@ import type { BlockRun, BlockVersions } from '../../peer/chunk-store.ts';
 import type { RequestContext, Result } from '../driver/driver.ts';
 import type { Inode } from '../vfs/inode.ts';
 import { type Arrived, BlockFetch, type Wanted } from './block-fetch.ts';
-import type { HomeCalls } from './home-calls.ts';
-import { interruptible } from './interruptible.ts';
+import type { HomeAttempt, HomeCalls } from './home-calls.ts';
 import type { DataVersion, KnownVersions } from './known-versions.ts';
+import { interruptible } from './patience.ts';
 import type { Rights } from './rights.ts';
 
 /** Blocks said to be unchanged vanish from the cache so seldom that two more tries are plenty. */
 const TRIES = 3;
+/** While a home is away, so many others are asked for what they have cached, so long each. */
+const CACHES_ASKED = 8;
+const CACHE_MS = 2_000;
 
 /** Reads of files of other peers, a part of a chunk each, since the node was started. */
 export interface ReadCounts {
@@ -34,6 +43,8 @@ export interface RemoteReaderOptions {
   readonly versions: KnownVersions;
   readonly tasks: TaskGroup;
   readonly counts: ReadCounts;
+  /** This node. */
+  readonly self: NodeId;
 }
 
 export class RemoteReader {
@@ -122,21 +133,70 @@ export class RemoteReader {
   }
 
   async #transfer(inode: Inode, fetch: BlockFetch, conditional: boolean): Promise<void> {
-    const { cache, calls, client } = this.#options;
-    const { ino } = inode;
-    await calls.run(inode, undefined, async ({ target, right, signal }) => {
-      const version = { dv: inode.dv, rgEpoch: right.rgEpoch };
-      fetch.restart(version);
-      const held = conditional ? cache.held(ino, fetch.run.chunk) : undefined;
-      const have = held && heldOf(held, fetch.run);
-      const request = { right, ino, run: fetch.run, ...(have !== undefined && { have }) };
-      await client.read(
-        target,
-        request,
-        (blocks) => fetch.arrived(this.#take(ino, fetch.run.chunk, version, blocks)),
-        signal,
-      );
+    const { calls } = this.#options;
+    await calls.run(inode, undefined, async (attempt) => {
+      const isDown = this.#options.rights.home(inode.rg)?.up === false;
+      if (isDown && (await this.#fromCaches(inode, fetch, attempt))) return;
+      try {
+        await this.#fromHome(inode, fetch, attempt, conditional);
+      } catch (error) {
+        const isAway = error instanceof FsError && error.code === 'EHOSTUNREACH';
+        if (isDown || !isAway || !(await this.#fromCaches(inode, fetch, attempt))) throw error;
+      }
     });
+  }
+
+  async #fromHome(
+    inode: Inode,
+    fetch: BlockFetch,
+    { target, right, signal }: HomeAttempt,
+    conditional: boolean,
+  ): Promise<void> {
+    const { cache, client } = this.#options;
+    const { ino } = inode;
+    const version = { dv: inode.dv, rgEpoch: right.rgEpoch };
+    fetch.restart(version);
+    const held = conditional ? cache.held(ino, fetch.run.chunk) : undefined;
+    const have = held && heldOf(held, fetch.run);
+    const request = { right, ino, run: fetch.run, ...(have !== undefined && { have }) };
+    await client.read(
+      target,
+      request,
+      (blocks) => this.#arrived(inode, fetch, version, blocks),
+      signal,
+    );
+  }
+
+  /** The home is away: another peer may have what is wanted. @returns whether one had all of it */
+  async #fromCaches(
+    inode: Inode,
+    fetch: BlockFetch,
+    { target, right, signal }: HomeAttempt,
+  ): Promise<boolean> {
+    const { client, rights, self } = this.#options;
+    const version = { dv: inode.dv, rgEpoch: right.rgEpoch };
+    const request = { right, ino: inode.ino, run: fetch.run, cachedDv: version.dv };
+    const asked = [...rights.view.map.peers.values()].filter(
+      ({ nodeId, up }) => up && nodeId !== target.nodeId && nodeId !== self,
+    );
+    for (const { address, name, nodeId } of asked.slice(0, CACHES_ASKED)) {
+      if (address === undefined || signal.aborted) continue;
+      fetch.restart(version);
+      const bound = AbortSignal.any([signal, AbortSignal.timeout(CACHE_MS)]);
+      const arrived = (blocks: ReceivedBlocks): void =>
+        this.#arrived(inode, fetch, version, blocks);
+      try {
+        await client.read({ nodeId, name, address }, request, arrived, bound);
+        return true;
+      } catch (error) {
+        if (!(error instanceof FsError)) throw error;
+      }
+    }
+    return false;
+  }
+
+  #arrived(inode: Inode, fetch: BlockFetch, version: DataVersion, blocks: ReceivedBlocks): void {
+    fetch.arrived(this.#take(inode.ino, fetch.run.chunk, version, blocks));
   }
 
   /** Keeps what arrived. */

@@ -6,7 +6,7 @@ import { FsError } from '../../common/errno.ts';
 import type { Logger } from '../../common/log.ts';
 import type { HomeState } from '../data/data-path.ts';
 import type { FileData } from '../data/file-data.ts';
-import { interruptible } from '../data/interruptible.ts';
+import { interruptible } from '../data/patience.ts';
 import type { AttrChanges, RequestContext } from '../driver/driver.ts';
 import type { MetaClient } from '../meta-client.ts';
 import { type Inode, type InodeTable, inOrder } from './inode.ts';

@@ -22,15 +22,19 @@ const EPOCH_MAX = 2 ** 32 - 1;
 
 export class GroupVersions {
   #groups = new Map<GroupId, Group>();
+  /** Also groups led before: one that comes back in its epoch goes on counting. */
+  readonly #known = new Map<GroupId, Group>();
 
   /** A view older than the one known is a late message: it changes nothing. */
   set(views: readonly GroupView[]): void {
     const next = new Map<GroupId, Group>();
     for (const view of views) {
       assert(view.epoch >= 1 && view.epoch <= EPOCH_MAX, `group epoch out of range: ${view.epoch}`);
-      const known = this.#groups.get(view.rg);
+      const known = this.#known.get(view.rg);
       const kept = known !== undefined && known.epoch >= view.epoch;
-      next.set(view.rg, kept ? known : { epoch: view.epoch, seq: 0 });
+      const group = kept ? known : { epoch: view.epoch, seq: 0 };
+      this.#known.set(view.rg, group);
+      next.set(view.rg, group);
     }
     this.#groups = next;
   }

@@ -3,40 +3,69 @@
  * Somebody else changes them meanwhile, so that only errors count, not contents. Each read is one
  * line of the log, which lies outside the filesystem under test.
  */
-import { appendFileSync, readdirSync, readFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import { systemCode } from '../../../src/common/errno.ts';
+import { ERRNO, systemCode } from '../../../src/common/errno.ts';
 
 /** Leaves the processor to those whose work counts. */
 const PAUSE_MS = 100;
-/** Removed while it was looked for, or while it was read. */
-const GONE: ReadonlySet<string> = new Set(['ENOENT', 'ESTALE']);
-
 const [log = '', ...dirs] = process.argv.slice(2);
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
-function attempt<T>(what: string, work: () => T): T | undefined {
-  const start = performance.now();
-  let end = 'ok';
+/** libuv has no name for ESTALE. */
+function isStale(error: unknown): boolean {
+  return error instanceof Error && 'errno' in error && error.errno === -ERRNO.ESTALE;
+}
+
+function inoOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino;
+}
+
+/** @returns `gone` when it was removed before or while it was read */
+function read(path: string): string {
+  const fd = openSync(path, 'r');
+  const { ino } = fstatSync(fd);
   try {
-    return work();
+    readFileSync(fd);
+    return 'ok';
   } catch (error) {
-    const code = systemCode(error) ?? String(error);
-    end = GONE.has(code) ? 'gone' : code;
-    return undefined;
+    if (!isStale(error)) throw error;
+    return inoOf(path) === ino ? 'ESTALE, and it is there' : 'gone';
   } finally {
-    const ms = Math.round(performance.now() - start);
-    appendFileSync(log, `${JSON.stringify({ what, end, ms })}\n`);
+    closeSync(fd);
   }
+}
+
+function attempt(what: string, work: () => string): void {
+  const start = performance.now();
+  let end: string;
+  try {
+    end = work();
+  } catch (error) {
+    end = systemCode(error) ?? String(error);
+    if (end === 'ENOENT') end = 'gone';
+  }
+  const ms = Math.round(performance.now() - start);
+  appendFileSync(log, `${JSON.stringify({ what, end, ms })}\n`);
 }
 
 for (;;) {
   for (const dir of dirs) {
-    const entries = attempt(dir, () => readdirSync(dir, { withFileTypes: true })) ?? [];
-    for (const entry of entries) {
-      const path = join(dir, entry.name);
-      if (entry.isFile()) attempt(path, () => readFileSync(path).length);
-    }
+    let names: readonly string[] = [];
+    attempt(dir, () => {
+      const entries = readdirSync(dir, { withFileTypes: true });
+      names = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+      return 'ok';
+    });
+    for (const name of names) attempt(join(dir, name), () => read(join(dir, name)));
   }
   Atomics.wait(pause, 0, 0, PAUSE_MS);
 }

@@ -49,8 +49,8 @@ test('commands that are not built are unknown', () => {
 });
 
 test('every command has help with two examples', () => {
-  const commands = ['mount', 'unmount', 'stop', 'status', 'metaserver', 'peer', 'flush', 'version'];
-  for (const command of [...commands, 'help']) {
+  const commands = ['mount', 'unmount', 'stop', 'invite', 'status', 'metaserver', 'peer'];
+  for (const command of [...commands, 'flush', 'version', 'help']) {
     const { code, stdout } = dfs('help', command);
     assert.equal(code, 0);
     const examples = stdout.slice(stdout.indexOf('Examples:'));
@@ -69,7 +69,7 @@ test('version names formats, node and kernel, also as JSON', () => {
 
 test('commands without a state folder say what to do, and make nothing', (t) => {
   const dir = scratch(t);
-  for (const command of ['status', 'stop', 'flush']) {
+  for (const command of ['status', 'stop', 'flush', 'invite']) {
     const said = dfs(command, '--state', join(dir, 'none'));
     assertSentence(said, 1, /no dfs state in .*none: `dfs mount MOUNTPOINT` founds a cluster/);
   }
@@ -93,6 +93,29 @@ test('joining is refused before anything is made', (t) => {
   );
   assertSentence(said, 1, /cannot join through 127.0.0.1:1: nobody listens at 127.0.0.1:1/);
   assert.deepEqual(readdirSync(dir), []);
+});
+
+test('a line of fstab that names a machine joins it', (t) => {
+  const dir = scratch(t);
+  const options = `rw,noauto,state=${join(dir, 'state')}`;
+  const said = dfs('mount-helper', '127.0.0.1:1', join(dir, 'mnt'), '-o', options);
+  assertSentence(said, 1, /cannot join through 127.0.0.1:1: nobody listens at/);
+  assert.deepEqual(readdirSync(dir), []);
+});
+
+test('listening beyond this machine is wrong usage without --insecure', (t) => {
+  const dir = scratch(t);
+  const args = ['mount', join(dir, 'mnt'), '--state', join(dir, 'state')];
+  for (const flag of ['--listen', '--peer-listen']) {
+    const said = dfs(...args, flag, '0.0.0.0');
+    assertSentence(said, 2, /0\.0\.0\.0:748[01] opens this node to the network .*add --insecure/);
+  }
+  assert.deepEqual(readdirSync(dir), []);
+});
+
+test('an invitation that only tokens could keep is refused', () => {
+  assertSentence(dfs('invite', '--read-only'), 1, /--read-only needs tokens/);
+  assertSentence(dfs('invite', '--once'), 1, /--once needs tokens/);
 });
 
 test('a foreign state folder is refused and left alone', (t) => {

@@ -49,6 +49,7 @@ test('the table shows what the document says', () => {
       'cluster     alpha (c1)',
       'metaserver  up, unix:/s/run/metaserver.sock',
       'node        up, one, pid 42, state /s',
+      'guardian    up, pid 7',
       'mount       dead, /mnt/dfs (native)',
       'cache       3.0 GiB of 20 GiB, 93 % hits, 4.0 GiB fetched, 1.0 GiB served to peers',
       'listens     metaserver 127.0.0.1:7480, data 127.0.0.1:7481',
@@ -65,7 +66,10 @@ test('each problem comes with what to do', () => {
   const problems = [{ code: 'node-down', message: 'the node is down', action: 'start it' }];
   const node = { ...up.node, state: 'down', pid: null } as const;
   const text = statusText({ ...up, node, mounts: [], peers: [], problems }, { colour: false });
-  assert.match(text, /node {8}down, one, state \/s\nmount {7}none\nlistens /);
+  assert.match(
+    text,
+    /node {8}down, one, state \/s\nguardian {4}up, pid 7\nmount {7}none\nlistens /,
+  );
   assert.match(text, /problem {2}the node is down\n {9}start it$/);
 });
 

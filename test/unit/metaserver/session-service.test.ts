@@ -76,6 +76,8 @@ describe('a Hello', () => {
     ['without a node id', { nodeId: Buffer.alloc(0) }, 'bad-hello', /node id/],
     ['without an instance', { instance: 0n }, 'bad-hello', /instance/],
     ['of no known kind', { kind: SessionKind.UNSPECIFIED }, 'bad-hello', /kind/],
+    ['with no real port', { kind: SessionKind.PEER, peerPort: 65_536 }, 'bad-hello', /port 65536/],
+    ['with a host of nobody', { peerPort: 7481, advertise: '0.0.0.0' }, 'bad-hello', /advertises/],
   ] as const) {
     it(`${what} is refused with a sentence`, async () => {
       await using served = await Served.start();

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { closeSync, openSync, readdirSync, readlinkSync, readSync, writeSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { describe, it, type TestContext } from 'node:test';
 import { FsError } from '../../../src/common/errno.ts';
 import { BLOCK_BYTES, CHUNK_BYTES, type Ino } from '../../../src/common/ids.ts';
 import { hostFileIo } from '../../../src/peer/file-io.ts';
+import { flipBit } from '../../support/flip-bit.ts';
 import { LossyFileIo, LossyIndex } from '../../support/lossy-disk.ts';
 import { Random } from '../../support/random.ts';
 import { context, ino, read, solidBytes } from '../../support/store-helpers.ts';
@@ -33,16 +34,6 @@ async function write(
 
 async function truncate(fixture: StoreFixture, size: number): Promise<void> {
   await fixture.store.commit(context(fixture.epoch), FILE, { kind: 'truncate', size });
-}
-
-/** One bit on the disk turns, behind the store's back. */
-function flipBit(path: string, position: number): void {
-  const fd = openSync(path, 'r+');
-  const byte = Buffer.alloc(1);
-  readSync(fd, byte, 0, 1, position);
-  byte[0] = (byte[0] ?? 0) ^ 0x10;
-  writeSync(fd, byte, 0, 1, position);
-  closeSync(fd);
 }
 
 describe('a block that rotted on the disk', () => {
