@@ -95,8 +95,6 @@ export class ChunkClient implements AsyncDisposable {
       const stream = client.read(request);
       attempt.onGivenUp(() => stream.cancel());
       stream.on('data', (frame: ChunkReadFrame) => {
-        // What was under way when the call ended.
-        if (attempt.isOver) return;
         try {
           const blocks = checkFrame(frame, { run: call.run, have: call.have, next: expected });
           this.#bytesFetched += blocks.data.length;
