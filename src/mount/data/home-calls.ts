@@ -13,7 +13,7 @@ import { interruption, Patience } from './patience.ts';
 import type { Rights } from './rights.ts';
 
 const PAUSE_MS = 200;
-const AGAIN = new Set(['EHOSTUNREACH', 'EAGAIN', 'ECONNREFUSED', 'ETIMEDOUT']);
+const AGAIN = new Set(['ESTALE', 'EHOSTUNREACH', 'EAGAIN', 'ECONNREFUSED', 'ETIMEDOUT']);
 
 export interface HomeCallsOptions {
   readonly rights: Rights;
@@ -55,9 +55,10 @@ export class HomeCalls {
         const { error } = failure;
         if (patience.isOver) throw interruption();
         if (stop.signal.aborted || bootMs() >= endMs) throw this.#tooLong(inode, error);
+        if (!AGAIN.has(error.code)) throw error;
+        const { cuts } = inode;
         if (error.code === 'ESTALE') await this.#refresh(inode, waiter, endMs - bootMs());
-        else if (!AGAIN.has(error.code)) throw error;
-        await this.#pause(stop.signal);
+        if (inode.cuts === cuts) await this.#pause(stop.signal);
       }
     } finally {
       clearTimeout(timer);
