@@ -56,14 +56,20 @@ export class HomeCalls {
         if (patience.isOver) throw interruption();
         if (stop.signal.aborted || bootMs() >= endMs) throw this.#tooLong(inode, error);
         if (!AGAIN.has(error.code)) throw error;
-        const { cuts } = inode;
-        if (error.code === 'ESTALE') await this.#refresh(inode, waiter, endMs - bootMs());
-        if (inode.cuts === cuts) await this.#pause(stop.signal);
+        const known = error.code === 'ESTALE' && (await this.#looked(inode, waiter, endMs));
+        if (!known) await this.#pause(stop.signal);
       }
     } finally {
       clearTimeout(timer);
       patience.end();
     }
+  }
+
+  /** Asks the metaserver why. @returns whether that explains it, so that the next try may do better */
+  async #looked(inode: Inode, waiter: RequestContext | undefined, endMs: number): Promise<boolean> {
+    const { cuts } = inode;
+    await this.#refresh(inode, waiter, endMs - this.#options.bootMs());
+    return inode.cuts !== cuts;
   }
 
   async #refresh(inode: Inode, waiter: RequestContext | undefined, ms: number): Promise<void> {
