@@ -31,6 +31,9 @@ export class Mounts {
   readonly #remember: Set<Session>;
   /** Those that owe an answer to Share. They may still send it over their next stream. */
   readonly #asked = new WeakSet<Session>();
+  /** The one that was last told to come back, once until it is not the only one again. */
+  #told: Session | undefined;
+  #admitting = 0;
   #turn: Promise<void> = Promise.resolve();
   #waiter: Deferred<void> | undefined;
 
@@ -45,16 +48,39 @@ export class Mounts {
     if (this.#asked.delete(session)) this.#forgot(session);
   }
 
-  /** Looks again at what an admission waits for. */
+  /** Looks again at what an admission waits for, and whether a mount has become the only one. */
   wake(): void {
     this.#waiter?.resolve();
+    this.#waiter = undefined;
+    if (this.#admitting === 0) this.#tellLast();
+  }
+
+  /** The one that is left may remember again: its next Welcome tells it so. */
+  #tellLast(): void {
+    const nowMs = this.#options.clock.bootMs();
+    const live = this.#options.mounts().filter((other) => this.#isLive(other, nowMs));
+    const [last] = live;
+    if (live.length !== 1 || last?.sink === undefined) return;
+    if (this.#remember.has(last) || this.#asked.has(last) || this.#told === last) return;
+    this.#told = last;
+    last.sink.close('unavailable', 'this mount is alone now: it starts anew');
+  }
+
+  #isLive(session: Session, nowMs: number): boolean {
+    return session.sink !== undefined || !isGone(session, nowMs);
   }
 
   /** Resolves when the mount has entered, or is not wanted any more. */
   admit(session: Session, admission: Admission): Promise<void> {
+    this.#admitting += 1;
+    if (this.#told !== session) this.#told = undefined;
     // A Hello comes from a mount without a stream.
     this.#forgot(session);
-    const admitted = this.#turn.then(() => this.#admit(session, admission));
+    const admitted = this.#turn
+      .then(() => this.#admit(session, admission))
+      .finally(() => {
+        this.#admitting -= 1;
+      });
     this.#turn = admitted.catch(() => undefined);
     return admitted;
   }
@@ -76,8 +102,7 @@ export class Mounts {
     }
     if (!wanted()) return;
     const nowMs = clock.bootMs();
-    const isLive = (other: Session): boolean => other.sink !== undefined || !isGone(other, nowMs);
-    const others = mounts().some((other) => other !== session && isLive(other));
+    const others = mounts().some((other) => other !== session && this.#isLive(other, nowMs));
     const alone = !others && !this.#asked.has(session);
     if (alone) this.#remember.add(session);
     enter(alone);

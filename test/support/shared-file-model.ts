@@ -98,7 +98,8 @@ export class SharedFileModel {
     this.died(this.#home);
     const waiting = this.#waitingOf(other);
     for (const [position, before] of this.#unsynced) {
-      if (!waiting.has(position)) this.#put(position, union(this.allowed(position), before));
+      if (waiting.has(position)) add(waiting, position, before);
+      else this.#put(position, union(this.allowed(position), before));
     }
     this.#unsynced.clear();
   }

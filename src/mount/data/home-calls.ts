@@ -13,7 +13,7 @@ import { interruption, Patience } from './patience.ts';
 import type { Rights } from './rights.ts';
 
 const PAUSE_MS = 200;
-const AGAIN = new Set(['EHOSTUNREACH', 'EAGAIN', 'ECONNREFUSED', 'ETIMEDOUT']);
+const AGAIN = new Set(['ESTALE', 'EHOSTUNREACH', 'EAGAIN', 'ECONNREFUSED', 'ETIMEDOUT']);
 
 export interface HomeCallsOptions {
   readonly rights: Rights;
@@ -55,14 +55,21 @@ export class HomeCalls {
         const { error } = failure;
         if (patience.isOver) throw interruption();
         if (stop.signal.aborted || bootMs() >= endMs) throw this.#tooLong(inode, error);
-        if (error.code === 'ESTALE') await this.#refresh(inode, waiter, endMs - bootMs());
-        else if (!AGAIN.has(error.code)) throw error;
-        await this.#pause(stop.signal);
+        if (!AGAIN.has(error.code)) throw error;
+        const known = error.code === 'ESTALE' && (await this.#looked(inode, waiter, endMs));
+        if (!known) await this.#pause(stop.signal);
       }
     } finally {
       clearTimeout(timer);
       patience.end();
     }
+  }
+
+  /** Asks the metaserver why. @returns whether that explains it, so that the next try may do better */
+  async #looked(inode: Inode, waiter: RequestContext | undefined, endMs: number): Promise<boolean> {
+    const { cuts } = inode;
+    await this.#refresh(inode, waiter, endMs - this.#options.bootMs());
+    return inode.cuts !== cuts;
   }
 
   async #refresh(inode: Inode, waiter: RequestContext | undefined, ms: number): Promise<void> {

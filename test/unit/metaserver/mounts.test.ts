@@ -44,15 +44,20 @@ describe('a mount', () => {
     assert.deepEqual([cyd.alone, ada.shares, bob.member.shares], [false, 1, 0]);
   });
 
-  it('is told nothing when the other one goes, and is alone at its next Welcome', async () => {
+  it('is made to start anew, once, when the other one goes, and is alone then', async () => {
     const life = await Life.first();
     const ada = await welcomed(life, ADA);
     const bob = await waiting(life, BOB);
     await ada.request({ $case: 'shared', value: {} });
     bob.member.leave();
-    await life.pass(14_000);
-    assert.equal(ada.pushed.length, 1);
-    assert.equal((await welcomed(life, ADA)).alone, true);
+    await life.pass(13_999);
+    assert.equal(ada.closed, undefined, 'the other one may come back');
+    await life.pass(1);
+    assert.deepEqual([ada.closed, ada.pushed.length], ['unavailable', 1]);
+    const again = await welcomed(life, ADA);
+    assert.equal(again.alone, true);
+    await life.pass(20_000);
+    assert.equal(again.closed, undefined);
   });
 
   it('is not alone while another one was heard of within 14 s', async () => {
