@@ -56,6 +56,13 @@ export interface ChunkClientOptions {
 }
 
 const IDLE_MS = 10_000;
+const SYNC_TIMES = 6;
+
+interface AttemptPatience {
+  readonly signal: AbortSignal | undefined;
+  /** How many idle bounds it may go without progress. */
+  readonly times?: number;
+}
 
 /**
  * All methods: @throws FsError EHOSTUNREACH the peer does not answer · ETIMEDOUT `signal` was
@@ -91,7 +98,7 @@ export class ChunkClient implements AsyncDisposable {
   ): Promise<void> {
     const request = this.#readRequest(target, call);
     let expected = call.run.blockFirst;
-    await this.#attempt(target, signal, (client, attempt) => {
+    await this.#attempt(target, { signal }, (client, attempt) => {
       const stream = client.read(request);
       attempt.onGivenUp(() => stream.cancel());
       stream.on('data', (frame: ChunkReadFrame) => {
@@ -123,7 +130,7 @@ export class ChunkClient implements AsyncDisposable {
     ranges: Iterable<WrittenRange>,
     signal?: AbortSignal,
   ): Promise<void> {
-    await this.#attempt(target, signal, (client, attempt) => {
+    await this.#attempt(target, { signal }, (client, attempt) => {
       const stream = client.write(new Metadata(), (error) => {
         if (error === null) attempt.done();
         else attempt.fail(error);
@@ -166,7 +173,7 @@ export class ChunkClient implements AsyncDisposable {
     signal?: AbortSignal,
   ): Promise<void> {
     const file = { right: rightToWire(right, this.#identity(target)), ino: BigInt(ino) };
-    await this.#unary(target, signal, (client, answer) =>
+    await this.#unary(target, { signal }, (client, answer) =>
       client.cut({ ...file, size: BigInt(size) }, answer),
     );
   }
@@ -174,7 +181,9 @@ export class ChunkClient implements AsyncDisposable {
   /** Everything written before is on stable storage when it resolves. */
   async sync(target: PeerTarget, { right, ino }: FileCall, signal?: AbortSignal): Promise<void> {
     const file = { right: rightToWire(right, this.#identity(target)), ino: BigInt(ino) };
-    await this.#unary(target, signal, (client, answer) => client.sync(file, answer));
+    // A disk may take its time; pings tell when the peer itself is gone.
+    const patience = { signal, times: SYNC_TIMES };
+    await this.#unary(target, patience, (client, answer) => client.sync(file, answer));
   }
 
   /** Who answers at the address. */
@@ -183,7 +192,7 @@ export class ChunkClient implements AsyncDisposable {
     signal?: AbortSignal,
   ): Promise<{ readonly clusterId: string; readonly nodeId: string }> {
     const found = deferred<{ clusterId: string; nodeId: string }>();
-    await this.#unary({ name: 'the peer', address }, signal, (client, answer) =>
+    await this.#unary({ name: 'the peer', address }, { signal }, (client, answer) =>
       client.describe({}, (error, reply) => {
         if (error === null) {
           const clusterId = Buffer.from(reply.clusterId).toString('hex');
@@ -222,10 +231,10 @@ export class ChunkClient implements AsyncDisposable {
 
   async #unary(
     target: Pick<PeerTarget, 'name' | 'address'>,
-    signal: AbortSignal | undefined,
+    patience: AttemptPatience,
     call: (client: ChunkServiceClient, answer: (error: Error | null) => void) => { cancel(): void },
   ): Promise<void> {
-    await this.#attempt(target, signal, (client, attempt) => {
+    await this.#attempt(target, patience, (client, attempt) => {
       const running = call(client, (error) => {
         if (error === null) attempt.done();
         else attempt.fail(error);
@@ -236,15 +245,17 @@ export class ChunkClient implements AsyncDisposable {
 
   async #attempt(
     target: Pick<PeerTarget, 'name' | 'address'>,
-    signal: AbortSignal | undefined,
+    { signal, times = 1 }: AttemptPatience,
     start: (client: ChunkServiceClient, attempt: Attempt) => void,
   ): Promise<void> {
     const { client, release } = this.#connections.take(target.address);
-    const attempt = new Attempt({ target, idleMs: this.#options.idleMs ?? IDLE_MS, signal });
+    const idleMs = times * (this.#options.idleMs ?? IDLE_MS);
+    const attempt = new Attempt({ target, idleMs, signal });
     try {
       if (!attempt.isOver) start(client, attempt);
       await attempt.outcome;
     } finally {
+      attempt.done();
       release();
     }
   }
