@@ -22,8 +22,13 @@ export interface VfsShared {
   readonly showAs: { readonly uid: number | undefined; readonly gid: number | undefined };
 }
 
-/** Without leases the kernel asks again every time. */
-const VALID_MS = 0;
+/** Without leases the kernel asks for every name again. */
+const ENTRY_VALID_MS = 0;
+/**
+ * One tick of the kernel: what a lookup told holds for the rest of that walk along the path, which
+ * would ask for the same inode again to check permissions.
+ */
+const ATTR_VALID_MS = 1;
 
 function shown(shared: VfsShared, attr: Attr): Attr {
   const { uid, gid } = shared.showAs;
@@ -36,7 +41,7 @@ export function statResult(shared: VfsShared, inode: { readonly attr: Attr }): R
   const build = (blocks: number): StatResult => ({
     attr: shown(shared, attr),
     blocks,
-    attrValidMs: VALID_MS,
+    attrValidMs: ATTR_VALID_MS,
   });
   const blocks = shared.data.blocks(attr);
   return blocks instanceof Promise ? blocks.then(build) : build(blocks);
@@ -54,12 +59,12 @@ export function entryResult(shared: VfsShared, inode: Inode): Result<EntryResult
   const stat = statResult(shared, inode);
   if (stat instanceof Promise) return withLookup(shared, inode, () => entryStat(shared, inode));
   inode.lookups++;
-  return { ...stat, entryValidMs: VALID_MS };
+  return { ...stat, entryValidMs: ENTRY_VALID_MS };
 }
 
 /** An entry whose reference is counted by the caller. */
 export async function entryStat(shared: VfsShared, inode: Inode): Promise<EntryResult> {
-  return { ...(await statResult(shared, inode)), entryValidMs: VALID_MS };
+  return { ...(await statResult(shared, inode)), entryValidMs: ENTRY_VALID_MS };
 }
 
 /** `work` leads to an answer that gives the kernel one more reference; no answer, no reference. */
