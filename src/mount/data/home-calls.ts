@@ -9,6 +9,7 @@ import type { PeerTarget } from '../../peer/chunk-client.ts';
 import type { FileRight } from '../../peer/chunk-store.ts';
 import type { RequestContext } from '../driver/driver.ts';
 import type { Inode } from '../vfs/inode.ts';
+import { AwayHomes } from './away-homes.ts';
 import { interruption, Patience } from './patience.ts';
 import type { Rights } from './rights.ts';
 
@@ -35,6 +36,7 @@ export type HomeCall<T> = (attempt: HomeAttempt) => Promise<T>;
 
 export class HomeCalls {
   readonly #options: HomeCallsOptions;
+  readonly #away = new AwayHomes();
 
   constructor(options: HomeCallsOptions) {
     this.#options = options;
@@ -42,8 +44,10 @@ export class HomeCalls {
 
   /** @throws FsError EIO past the bound, EINTR, and what the home refuses with */
   async run<T>(inode: Inode, waiter: RequestContext | undefined, call: HomeCall<T>): Promise<T> {
-    const { bootMs, waitMs } = this.#options;
-    const endMs = bootMs() + waitMs;
+    const { bootMs } = this.#options;
+    const startMs = bootMs();
+    const waitMs = this.#away.boundMs(inode.rg, this.#options.waitMs, startMs);
+    const endMs = startMs + waitMs;
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), waitMs);
     const patience = new Patience(waiter, () => stop.abort());
@@ -51,10 +55,13 @@ export class HomeCalls {
       for (;;) {
         patience.watch(`peer ${this.#options.rights.home(inode.rg)?.name ?? 'unknown'}`);
         const failure = await this.#attempt(inode, call, stop.signal);
-        if ('value' in failure) return failure.value;
+        if ('value' in failure) {
+          this.#away.reached(inode.rg);
+          return failure.value;
+        }
         const { error } = failure;
         if (patience.isOver) throw interruption();
-        if (stop.signal.aborted || bootMs() >= endMs) throw this.#tooLong(inode, error);
+        if (stop.signal.aborted || bootMs() >= endMs) throw this.#tooLong(inode, startMs, error);
         if (!AGAIN.has(error.code)) throw error;
         const known = error.code === 'ESTALE' && (await this.#looked(inode, waiter, endMs));
         if (!known) await this.#pause(stop.signal);
@@ -114,9 +121,10 @@ export class HomeCalls {
     return Promise.race([delay(PAUSE_MS, signal), view.changed]);
   }
 
-  #tooLong(inode: Inode, cause: FsError): FsError {
-    const { rights, waitMs } = this.#options;
-    const seconds = Math.round(waitMs / 1000);
+  #tooLong(inode: Inode, startMs: number, cause: FsError): FsError {
+    const { bootMs, rights } = this.#options;
+    const sinceMs = this.#away.missed(inode.rg, startMs, bootMs());
+    const seconds = Math.round((bootMs() - sinceMs) / 1000);
     const peer = rights.home(inode.rg);
     const down = peer?.up === false ? `, down since ${new Date(peer.sinceMs).toISOString()}` : '';
     return new FsError(

@@ -179,6 +179,27 @@ test('the bound holds while the metaserver is asked again', async (t) => {
   await assert.rejects(worlds.two.read(fh, 0, 4), isError('EIO', /metaserver did not answer/));
 });
 
+test('a home that was away for a whole bound is waited for shortly, until it answers', async (t) => {
+  const worlds = await worldsFor(t, { waitMs: 2_500 });
+  const fh = await writing(worlds, worlds.two);
+  worlds.one.isAway = true;
+  const timed = async (): Promise<number> => {
+    const start = performance.now();
+    await assert.rejects(async () => worlds.two.fsync(fh), isError('EIO', /not reached for \d s/));
+    return performance.now() - start;
+  };
+  assert.ok((await timed()) >= 2_400);
+  const second = await timed();
+  assert.ok(second >= 1_900 && second < 2_400, `${second} ms`);
+  worlds.one.isAway = false;
+  await worlds.two.fsync(fh);
+  worlds.one.isAway = true;
+  await worlds.two.write(fh, 0, 'more');
+  assert.ok((await timed()) >= 2_400, 'it has its full bound again');
+  worlds.one.isAway = false;
+  await worlds.two.shut(fh);
+});
+
 test('a home that restarts within the bound is a pause', async (t) => {
   const worlds = await worldsFor(t);
   const fh = await writing(worlds, worlds.two);
