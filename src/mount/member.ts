@@ -6,6 +6,7 @@ import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import { SessionKind } from '../../gen/meta.ts';
 import { type Address, formatAddress } from '../common/address.ts';
+import { isRegular } from '../common/attr.ts';
 import { type Clock, wallMs } from '../common/clock.ts';
 import { FsError } from '../common/errno.ts';
 import type { ClusterId, Ino, NodeId } from '../common/ids.ts';
@@ -246,7 +247,9 @@ export class Member implements AsyncDisposable {
     if (result.$case !== 'attr' || result.value.attr === undefined) {
       throw new FsError('EPROTO', 'a reply of the metaserver lacks attributes');
     }
-    return attrFromWire(result.value.attr);
+    const attr = attrFromWire(result.value.attr);
+    if (!isRegular(attr.mode)) throw new FsError('ENOENT', `ino ${ino} is no file with bytes`);
+    return attr;
   }
 }
 

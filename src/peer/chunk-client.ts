@@ -9,14 +9,13 @@ import type {
   ChunkServiceClient,
   ChunkWriteFrame,
 } from '../../gen/peer.ts';
-import { native } from '../../native/index.ts';
 import { FsError } from '../common/errno.ts';
 import type { ClusterId, Ino, NodeId } from '../common/ids.ts';
 import { deferred } from '../common/lifecycle.ts';
 import type { BlockRun, BlockVersions, FileRight } from './chunk-store.ts';
 import { Attempt } from './peer-call-client.ts';
 import { PeerConnections } from './peer-connections.ts';
-import { rightToWire } from './peer-wire.ts';
+import { rangeChecksum, rightToWire } from './peer-wire.ts';
 import { checkFrame, type ReceivedBlocks } from './received-blocks.ts';
 
 export type { ReceivedBlocks } from './received-blocks.ts';
@@ -150,7 +149,7 @@ export class ChunkClient implements AsyncDisposable {
           }
           attempt.progress();
           this.#bytesSent += next.value.data.length;
-          if (stream.write(dataFrame(next.value))) continue;
+          if (stream.write(dataFrame(ino, next.value))) continue;
           stream.once('drain', fillOrFail);
           return;
         }
@@ -261,7 +260,9 @@ export class ChunkClient implements AsyncDisposable {
   }
 }
 
-function dataFrame({ offset, data }: WrittenRange): ChunkWriteFrame {
-  const crc32c = native.crc32c(0, data, 0, data.length);
-  return { body: { $case: 'data', value: { offset: BigInt(offset), data, crc32c } } };
+function dataFrame(ino: Ino, range: WrittenRange): ChunkWriteFrame {
+  const { data } = range;
+  const offset = BigInt(range.offset);
+  const crc32c = rangeChecksum(BigInt(ino), offset, data);
+  return { body: { $case: 'data', value: { offset, data, crc32c } } };
 }

@@ -12,7 +12,6 @@ import {
   status,
 } from '@grpc/grpc-js';
 import * as wire from '../../gen/peer.ts';
-import { native } from '../../native/index.ts';
 import { FsError, toFsError } from '../common/errno.ts';
 import type { Epoch, Ino } from '../common/ids.ts';
 import { within } from '../common/lifecycle.ts';
@@ -28,6 +27,7 @@ import {
   haveOf,
   inoOf,
   type PeerIdentity,
+  rangeChecksum,
   rangeOf,
   rightOf,
   runOf,
@@ -217,7 +217,8 @@ async function collect(
     const range = rangeOf(body.value);
     bytes += range.data.length;
     if (bytes > WRITE_CALL_BYTES_MAX) throw new FsError('E2BIG', 'a write call is over 64 MiB');
-    if (native.crc32c(0, range.data, 0, range.data.length) !== body.value.crc32c) {
+    const { crc32c, data, offset } = body.value;
+    if (rangeChecksum(header.ino, offset, data) !== crc32c) {
       throw new FsError('EIO', 'a range was damaged on the way');
     }
     ranges.push(range);

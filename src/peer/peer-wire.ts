@@ -3,6 +3,7 @@
  * field, and every doubt is an FsError.
  */
 import type * as wire from '../../gen/peer.ts';
+import { native } from '../../native/index.ts';
 import { FILE_BYTES_MAX } from '../common/attr.ts';
 import { FsError } from '../common/errno.ts';
 import {
@@ -112,6 +113,14 @@ export function haveOf(request: wire.ChunkReadRequest, run: BlockRun): BlockVers
     epochs: Uint32Array.from(haveEpochs),
     seqs: Float64Array.from(haveSeqs, (seq) => integer(seq, 'a version')),
   };
+}
+
+/** Of a written range: it belongs to this place, and nowhere else. */
+export function rangeChecksum(ino: bigint, offset: bigint, data: Uint8Array): number {
+  const place = Buffer.alloc(16);
+  place.writeBigUInt64BE(ino, 0);
+  place.writeBigUInt64BE(offset, 8);
+  return native.crc32c(native.crc32c(0, place, 0, place.length), data, 0, data.length);
 }
 
 /** @throws FsError EINVAL */

@@ -16,6 +16,7 @@ import { makeRepository } from './sample-repository.ts';
 const FILES = Number(process.env['FILES'] ?? 300);
 const MEBIBYTES = Number(process.env['MEBIBYTES'] ?? 64);
 const MIB = 2 ** 20;
+const BLOCK = 2 ** 16;
 const LONG_MS = 600_000;
 const REPORTED_MS = 20_000;
 const DROP_CACHES = '/proc/sys/vm/drop_caches';
@@ -40,6 +41,7 @@ export async function sharingSuite(
     await t.test('a large file is equal, and read again without the network', (sub) =>
       largeFile(sub, pair),
     );
+    await t.test('what was cached is used after a restart of the node', () => afterRestart(pair));
     await t.test('edits are seen at the next open, both ways', () => editBothWays(pair));
     await t.test('changed bytes replace cached ones of the same size', () => replaceCached(pair));
     await t.test('two writers of different ranges both survive', (sub) => twoWriters(sub, pair));
@@ -82,6 +84,18 @@ async function largeFile(t: TestContext, { writer, reader }: Pair): Promise<void
   expectOk(await run('sh', ['-c', `echo 3 > ${DROP_CACHES}`]), 'dropping the page cache');
   assert.equal(await reader.dfs.ok('sha256sum < large', LONG_MS), sum);
   assert.equal((await statusOf(reader)).cache.bytesFetched, first, 'without the page cache');
+}
+
+/** The home says which of the blocks are still right, and sends the one that is not. */
+async function afterRestart({ writer, reader }: Pair): Promise<void> {
+  const changed = 'printf changed | dd of=large bs=1 seek=1000000 conv=notrunc status=none';
+  await writer.dfs.ok(changed);
+  const sum = await writer.dfs.ok('sha256sum < large', LONG_MS);
+  expectOk(await reader.dfs.cli(['stop']), 'dfs stop');
+  await reader.dfs.mount(reader.mountArgs);
+  assert.equal(await reader.dfs.ok('sha256sum < large', LONG_MS), sum);
+  const { bytesFetched } = (await statusOf(reader)).cache;
+  assert.ok(bytesFetched > 0 && bytesFetched <= BLOCK, `${bytesFetched} bytes were fetched`);
 }
 
 function canDropCaches(): boolean {

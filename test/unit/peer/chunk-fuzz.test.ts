@@ -11,10 +11,9 @@ import {
   type DataRight,
   SyncRequest,
 } from '../../../gen/peer.ts';
-import { native } from '../../../native/index.ts';
 import { isErrnoName } from '../../../src/common/errno.ts';
 import { deferred } from '../../../src/common/lifecycle.ts';
-import { rightToWire } from '../../../src/peer/peer-wire.ts';
+import { rangeChecksum, rightToWire } from '../../../src/peer/peer-wire.ts';
 import { Random } from '../../support/random.ts';
 import { NODE } from '../../support/store-helpers.ts';
 import { ChunkFixture, CLUSTER } from './chunk-fixture.ts';
@@ -77,8 +76,9 @@ class Garbage {
     if (random.chance(0.05)) return { body: undefined };
     const isHeader = random.chance(0.9) === (at === 0);
     if (isHeader) return { body: { $case: 'header', value: file } };
-    const crc32c = random.chance(0.9) ? native.crc32c(0, DATA, 0, DATA.length) : this.#word(0);
-    return { body: { $case: 'data', value: { offset: this.#number(0n), data: DATA, crc32c } } };
+    const offset = this.#number(0n);
+    const crc32c = random.chance(0.9) ? rangeChecksum(file.ino, offset, DATA) : this.#word(0);
+    return { body: { $case: 'data', value: { offset, data: DATA, crc32c } } };
   }
 
   #right(): DataRight | undefined {

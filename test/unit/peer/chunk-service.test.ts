@@ -2,13 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import type { ServiceError } from '@grpc/grpc-js';
 import type { ChunkWriteFrame } from '../../../gen/peer.ts';
-import { native } from '../../../native/index.ts';
 import { FsError } from '../../../src/common/errno.ts';
 import { asClusterId, asNodeId, BLOCK_BYTES, CHUNK_BYTES } from '../../../src/common/ids.ts';
 import { deferred } from '../../../src/common/lifecycle.ts';
 import { PING_MS } from '../../../src/common/rpc/limits.ts';
 import { ChunkClient, type WrittenRange } from '../../../src/peer/chunk-client.ts';
-import { rightToWire } from '../../../src/peer/peer-wire.ts';
+import { rangeChecksum, rightToWire } from '../../../src/peer/peer-wire.ts';
 import { nextTurns, Random } from '../../support/random.ts';
 import { ino, NODE, read, solidBytes } from '../../support/store-helpers.ts';
 import { TcpRelay } from '../../support/tcp-relay.ts';
@@ -251,9 +250,10 @@ describe('writing to a home', () => {
     },
   };
 
-  function range(offset: number, data: Uint8Array, crcDelta = 0): ChunkWriteFrame {
-    const crc32c = (native.crc32c(0, data, 0, data.length) ^ crcDelta) >>> 0;
-    return { body: { $case: 'data', value: { offset: BigInt(offset), data, crc32c } } };
+  function range(at: number, data: Uint8Array, crcDelta = 0): ChunkWriteFrame {
+    const offset = BigInt(at);
+    const crc32c = (rangeChecksum(BigInt(FILE), offset, data) ^ crcDelta) >>> 0;
+    return { body: { $case: 'data', value: { offset, data, crc32c } } };
   }
 
   /** @returns the errno of the refusal, or `done` */
@@ -298,6 +298,11 @@ describe('writing to a home', () => {
     assert.equal(await sent(fixture, [header, good, range(4, Buffer.from('bad'), 1)]), 'EIO');
     assert.equal(await sent(fixture, [header, range(0, Buffer.from('bad'), 1), good]), 'EIO');
     assert.deepEqual(await stored(fixture), Buffer.alloc(8));
+    const misplaced = range(4, Buffer.from('good'));
+    assert.ok(good.body?.$case === 'data' && misplaced.body?.$case === 'data');
+    const { crc32c } = good.body.value;
+    const moved = { $case: 'data', value: { ...misplaced.body.value, crc32c } } as const;
+    assert.equal(await sent(fixture, [header, { body: moved }]), 'EIO');
     assert.equal(await sent(fixture, [header, good]), 'done');
     assert.equal((await stored(fixture)).toString(), 'good\0\0\0\0');
   });
