@@ -187,7 +187,7 @@ export class RemoteData implements DataPath {
 
   forget(inode: Inode): void {
     const written = this.#written.get(inode.ino);
-    this.#options.versions.drop(inode.ino);
+    this.#options.reader.drop(inode.ino);
     if (written === undefined) return;
     this.#written.delete(inode.ino);
     if (written.queue.isBusy) this.#options.tasks.run(() => this.#dropSent(inode.ino, written));

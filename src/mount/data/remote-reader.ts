@@ -79,6 +79,13 @@ export class RemoteReader {
     this.#lastEnd.delete(ino);
   }
 
+  /** The file is gone: nobody will want what is cached of it. */
+  drop(ino: Ino): void {
+    this.forget(ino);
+    this.#options.versions.drop(ino);
+    this.#options.cache.drop([ino]);
+  }
+
   #version(inode: Inode): DataVersion {
     return { dv: inode.dv, rgEpoch: this.#options.rights.view.group(inode.rg)?.epoch ?? 0 };
   }

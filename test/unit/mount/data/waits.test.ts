@@ -268,6 +268,19 @@ test('nothing is left of an unlinked file whose home is away at the last close',
   assert.deepEqual(await worlds.two.keptFiles(), []);
 });
 
+test('nothing is left in the cache of a file that was read and unlinked', async (t) => {
+  const worlds = await worldsFor(t);
+  const { two } = worlds;
+  const ino = await worlds.one.put('file', 'base');
+  const { fh } = await two.open('file');
+  await two.read(fh, 0, 4);
+  assert.ok(two.cache.held(ino, 0));
+  await two.fs.release(fh);
+  await two.unlink('file');
+  two.fs.forget(ino, 10);
+  assert.equal(two.cache.held(ino, 0), undefined);
+});
+
 test('nothing is left of a closed file that is unlinked before its home comes back', async (t) => {
   const worlds = await worldsFor(t, { waitMs: 100 });
   const { two } = worlds;
