@@ -137,10 +137,8 @@ void Role::Start() {
   Log("info", "started pid " + std::to_string(pid), plan_.name);
 }
 
-bool Role::Reaped(pid_t pid, int status) {
-  if (!is_child_ || pid != pid_) return false;
-  exit_status_ = status;
-  return true;
+void Role::Reaped(pid_t pid, int status) {
+  if (is_child_ && pid == pid_) exit_status_ = status;
 }
 
 void Role::StandDown() {

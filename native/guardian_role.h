@@ -27,12 +27,11 @@ class Role {
 
   // Looks at what runs, and starts what should. Called whenever something may have changed.
   void Turn();
-  // A child of ours ended. Returns whether it was this one.
-  bool Reaped(pid_t pid, int status);
+  // A child ended; noted when it was this role's.
+  void Reaped(pid_t pid, int status);
   // Takes back a start that has not got as far as serving.
   void StandDown();
 
-  const std::string& name() const { return plan_.name; }
   bool Ended() const { return state_ == State::kEnded; }
   // Readable when the process ends; -1 while none is watched.
   int watch_fd() const { return pidfd_.get(); }

@@ -1,6 +1,5 @@
 /** `dfs mount --foreground`: stays while the mount is served, for service managers. */
-import { systemCode } from '../common/errno.ts';
-import { delay } from '../common/lifecycle.ts';
+import { delay, signalProcess } from '../common/lifecycle.ts';
 import { isLocked, readPid } from '../common/state-lock.ts';
 import type { StatePaths } from '../common/state-paths.ts';
 import { note } from './environment.ts';
@@ -9,20 +8,12 @@ import { type Started, stopStarted } from './start-node.ts';
 
 const POLL_MS = 300;
 
-function forward(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch (error) {
-    if (systemCode(error) !== 'ESRCH') throw error;
-  }
-}
-
 /** Returns when the node has ended or serves the mount no more. */
 export async function followNode(paths: StatePaths, started: Started): Promise<void> {
   const pid = await readPid(paths, 'node');
   const onSignal = (signal: NodeJS.Signals): void => {
     note(`${signal}: ending the node in good order`);
-    if (pid !== undefined && isLocked(paths, 'node') === true) forward(pid, signal);
+    if (pid !== undefined && isLocked(paths, 'node') === true) signalProcess(pid, signal);
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);

@@ -2,13 +2,14 @@
 import { spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { FsError, systemCode } from '../common/errno.ts';
-import { delay } from '../common/lifecycle.ts';
+import { FsError } from '../common/errno.ts';
+import { delay, signalProcess } from '../common/lifecycle.ts';
 import type { LoadedState } from '../common/state-dir.ts';
 import { isLocked } from '../common/state-lock.ts';
 import type { StatePaths } from '../common/state-paths.ts';
 import { type Environment, note } from './environment.ts';
 import { readSupervision } from './guardian-report.ts';
+import { waitUntilGone } from './start-node.ts';
 import { openLog } from './start-role.ts';
 
 const POLL_MS = 10;
@@ -46,30 +47,14 @@ export async function startGuardian(state: LoadedState, environment: Environment
   );
 }
 
-async function waitUntilEnded(paths: StatePaths): Promise<boolean> {
-  for (let waitedMs = 0; waitedMs < END_MS; waitedMs += POLL_MS) {
-    if (isLocked(paths, 'guardian') === false) return true;
-    await delay(POLL_MS);
-  }
-  return false;
-}
-
-function signal(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name);
-  } catch (error) {
-    if (systemCode(error) !== 'ESRCH') throw error;
-  }
-}
-
 /** From then on nothing comes back that ends. @throws FsError EBUSY it cannot be ended */
 export async function endGuardian(paths: StatePaths): Promise<void> {
   if (isLocked(paths, 'guardian') === false) return;
   const { pid } = await readSupervision(paths);
-  if (pid !== null) signal(pid, 'SIGTERM');
-  if (await waitUntilEnded(paths)) return;
+  if (pid !== null) signalProcess(pid, 'SIGTERM');
+  if (await waitUntilGone(paths, 'guardian', END_MS)) return;
   // Stopped, perhaps. It holds nothing that could be lost.
-  if (pid !== null) signal(pid, 'SIGKILL');
-  if (await waitUntilEnded(paths)) return;
+  if (pid !== null) signalProcess(pid, 'SIGKILL');
+  if (await waitUntilGone(paths, 'guardian', END_MS)) return;
   throw new FsError('EBUSY', `the guardian of ${paths.dir} (pid ${pid ?? 'unknown'}) does not end`);
 }

@@ -8,20 +8,18 @@ import { type Config, loadConfig, updateConfig } from '../common/config.ts';
 import { FsError } from '../common/errno.ts';
 import { readListenRecord } from '../common/listen-record.ts';
 import type { LoadedState } from '../common/state-dir.ts';
-import { lockStart } from '../common/state-lock.ts';
 import { type CommonFlags, type Environment, note, say, sayJson } from './environment.ts';
 import { findState } from './find-state.ts';
 import { joinCommand, planInvite, waysIn } from './invite-plan.ts';
 import { joinAddress } from './join-check.ts';
 import { machineAddresses } from './machine-addresses.ts';
 import { isMetaserverUp, postListenMetaserver, postListenNode } from './node-client.ts';
+import { underStartLock } from './start-lock.ts';
 
 export interface InviteFlags extends CommonFlags {
   readonly readOnly?: boolean;
   readonly once?: boolean;
 }
-
-const START_WAIT_MS = 90_000;
 
 function refuseUnbuilt(flags: InviteFlags): void {
   const flag = flags.readOnly === true ? '--read-only' : '--once';
@@ -59,16 +57,8 @@ async function open(state: LoadedState, config: Config, addresses: string[]): Pr
   return waysIn({ listeners, addresses, advertise: config.advertise });
 }
 
-async function openUnderLock(state: LoadedState, addresses: string[]): Promise<string[]> {
-  const lock = await lockStart(state.dir, {
-    timeoutMs: START_WAIT_MS,
-    onWait: () => note('waiting: another command is starting this node'),
-  });
-  try {
-    return await open(state, await loadConfig(state.dir), addresses);
-  } finally {
-    await lock[Symbol.asyncDispose]();
-  }
+function openUnderLock(state: LoadedState, addresses: string[]): Promise<string[]> {
+  return underStartLock(state.dir, async () => open(state, await loadConfig(state.dir), addresses));
 }
 
 /** Without a network there is still a second node on the same machine to try it with. */

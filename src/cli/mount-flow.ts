@@ -8,7 +8,6 @@ import { FsError } from '../common/errno.ts';
 import { DFS_MOUNT_TYPE, findMount } from '../common/mount-table.ts';
 import { hasState, type LoadedState, makeStateDir } from '../common/state-dir.ts';
 import { refuseDfsMount, resolveStateDir } from '../common/state-location.ts';
-import { lockStart } from '../common/state-lock.ts';
 import { statePaths } from '../common/state-paths.ts';
 import { loadFuseNative } from '../mount/driver/fuse-native/load.ts';
 import type { MountRequest } from '../mount/mounted.ts';
@@ -30,6 +29,7 @@ import {
 import { postMount } from './node-client.ts';
 import { type OpenInput, openState, type Prepared, planJoin } from './prepare-state.ts';
 import { probeMount } from './probe.ts';
+import { underStartLock } from './start-lock.ts';
 import { runningNode, type Started, startNode, stopStarted } from './start-node.ts';
 
 export interface MountCall {
@@ -37,8 +37,6 @@ export interface MountCall {
   readonly flags: MountFlags;
   readonly environment: Environment;
 }
-
-const START_WAIT_MS = 90_000;
 
 interface MountOutcome {
   readonly prepared: Prepared;
@@ -170,18 +168,10 @@ export async function runMount({ mountpoint, flags, environment }: MountCall): P
   const { settings } = plan;
   const target = await planJoin({ dir, join: flags.join, config, settings, environment });
   await makeStateDir(dir);
-  const lock = await lockStart(dir, {
-    timeoutMs: START_WAIT_MS,
-    onWait: () => note('waiting: another command is starting this node'),
-  });
-  let outcome: MountOutcome;
-  try {
-    const name = flags.name ?? config.name;
-    const open = { dir, name, settings, target, environment };
-    outcome = await mountUnderLock({ request, foreground: flags.foreground === true, open });
-  } finally {
-    await lock[Symbol.asyncDispose]();
-  }
+  const open = { dir, name: flags.name ?? config.name, settings, target, environment };
+  const outcome = await underStartLock(dir, () =>
+    mountUnderLock({ request, foreground: flags.foreground === true, open }),
+  );
   const { state } = outcome.prepared;
   noteName(state, flags.name);
   report(outcome, request.mountpoint, flags);

@@ -2,13 +2,11 @@
 import { loadConfig } from '../common/config.ts';
 import { hasState, makeStateDir } from '../common/state-dir.ts';
 import { refuseDfsMount } from '../common/state-location.ts';
-import { lockStart } from '../common/state-lock.ts';
-import { type CommonFlags, type Environment, note } from './environment.ts';
+import type { CommonFlags, Environment } from './environment.ts';
 import { findStateDir } from './find-state.ts';
 import { openState, planJoin } from './prepare-state.ts';
 import { checkNodeFlags, type NodeFlags, settingsOf } from './settings.ts';
-
-const START_WAIT_MS = 90_000;
+import { underStartLock } from './start-lock.ts';
 
 /**
  * Joins first where --join asks for it; never founds.
@@ -28,14 +26,8 @@ export async function prepareRole(
   const config = exists ? await loadConfig(dir) : {};
   const target = await planJoin({ dir, join, config, settings, environment });
   await makeStateDir(dir);
-  const lock = await lockStart(dir, {
-    timeoutMs: START_WAIT_MS,
-    onWait: () => note('waiting: another command is starting this node'),
-  });
-  try {
-    await openState({ dir, name: flags.name, settings, target, environment });
-  } finally {
-    await lock[Symbol.asyncDispose]();
-  }
+  await underStartLock(dir, () =>
+    openState({ dir, name: flags.name, settings, target, environment }),
+  );
   return dir;
 }

@@ -1,7 +1,7 @@
 /** Brings up what of a node does not run, and takes down again what one command started. */
 import { delay } from '../common/lifecycle.ts';
 import type { LoadedState } from '../common/state-dir.ts';
-import { isLocked } from '../common/state-lock.ts';
+import { isLocked, type LockHolder } from '../common/state-lock.ts';
 import type { StatePaths, StateRole } from '../common/state-paths.ts';
 import type { NodeStatus } from '../mount/status.ts';
 import type { Environment } from './environment.ts';
@@ -81,7 +81,7 @@ async function waitUntilReconnected(paths: StatePaths): Promise<void> {
 /** @returns whether the process was gone within the bound */
 export async function waitUntilGone(
   paths: StatePaths,
-  role: StateRole,
+  role: LockHolder,
   timeoutMs: number,
 ): Promise<boolean> {
   for (let waitedMs = 0; waitedMs < timeoutMs; waitedMs += POLL_MS) {

@@ -1,4 +1,4 @@
-import { FsError } from './errno.ts';
+import { FsError, systemCode } from './errno.ts';
 
 /** Releases what was acquired, in reverse order, all of it, reporting every error. */
 export class DisposeStack implements AsyncDisposable {
@@ -110,4 +110,13 @@ export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     signal.addEventListener('abort', () => resolve(), { once: true });
   });
+}
+
+/** Sends a signal; a process that is gone already is no error. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (systemCode(error) !== 'ESRCH') throw error;
+  }
 }

@@ -6,9 +6,9 @@
 import type { Clock } from '../common/clock.ts';
 import type { NodeId } from '../common/ids.ts';
 import type { Logger } from '../common/log.ts';
+import { nodeIdToBytes } from '../common/rpc/codec.ts';
 import type { KnownPeer, Peers } from './peers.ts';
 import type { Session } from './session.ts';
-import { nodeIdToBytes } from './store-codec.ts';
 import type { DialBackDone } from './wire.ts';
 
 const ANSWER_MS_MAX = 10_000;

@@ -3,10 +3,10 @@
  * changes in one turn of the event loop is told once.
  */
 import type * as wire from '../../gen/meta.ts';
+import { nodeIdToBytes } from '../common/rpc/codec.ts';
 import type { Peers } from './peers.ts';
 import type { Roster } from './roster.ts';
 import type { Session } from './session.ts';
-import { nodeIdToBytes } from './store-codec.ts';
 import { groupToWire } from './wire.ts';
 
 export interface MapPusherOptions {

@@ -7,6 +7,7 @@ import { type Clock, wallMs } from '../common/clock.ts';
 import type { Epoch, NodeId } from '../common/ids.ts';
 import { TaskGroup } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
+import { nodeIdToBytes } from '../common/rpc/codec.ts';
 import type { StoringPeer } from './core/placement.ts';
 import { DialBack } from './dial-back.ts';
 import { MapPusher } from './map-pusher.ts';
@@ -14,7 +15,6 @@ import { peerProblems } from './peer-problems.ts';
 import type { Peers } from './peers.ts';
 import type { Roster } from './roster.ts';
 import { isGone, type Session } from './session.ts';
-import { nodeIdToBytes } from './store-codec.ts';
 import { dialBackDoneOf, reportOf } from './wire.ts';
 
 /** So many numbers one life of the server hands out before they meet those of the next. */

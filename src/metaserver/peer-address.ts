@@ -4,6 +4,7 @@
  * `:PORT`, because it would lead another host to itself.
  */
 import { isIP } from 'node:net';
+import { formatAddress, isLoopback } from '../common/address.ts';
 
 const HOST_CHARS_MAX = 253;
 const HOST_NAME = /^[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?\.?$/i;
@@ -23,11 +24,6 @@ export interface PeerPlace {
 function plain(host: string): string {
   const inner = BRACKETS.exec(host)?.[1] ?? host;
   return MAPPED.exec(inner)?.[1] ?? inner;
-}
-
-function isLoopback(host: string): boolean {
-  if (isIP(host) === 4) return host.startsWith('127.');
-  return host === '::1' || /^(.*\.)?localhost\.?$/i.test(host);
 }
 
 /** Whether somebody can dial this: a name, or an address of one machine. */
@@ -51,5 +47,5 @@ export function sourceHost(peer: string): string | undefined {
 export function peerAddress({ advertise, source, port }: PeerPlace): string {
   const host = advertise === '' ? source : plain(advertise);
   if (host === undefined || isLoopback(host)) return `:${port}`;
-  return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
+  return formatAddress({ host, port });
 }

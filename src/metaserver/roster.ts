@@ -4,6 +4,7 @@
  * never deleted: the next one is above all there are.
  */
 import { asEpoch, asGroupId, FIRST_GROUP, type GroupId, type NodeId } from '../common/ids.ts';
+import { nodeIdFromBytes } from '../common/rpc/codec.ts';
 import type { CommitPath } from './commit.ts';
 import { bumpEpochs } from './core/groups.ts';
 import { decodeU64, family } from './core/keyspace.ts';
@@ -12,7 +13,7 @@ import { Txn } from './core/txn.ts';
 import type { Ledger } from './ledger.ts';
 import { entriesOf } from './pages.ts';
 import type { Peers } from './peers.ts';
-import { nodeIdFromBytes, storeCodecs } from './store-codec.ts';
+import { storeCodecs } from './store-codec.ts';
 
 export interface RosterOptions {
   readonly commit: CommitPath;

@@ -14,12 +14,12 @@ import {
 import { FsError } from '../common/errno.ts';
 import type { TaskGroup } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
+import { nodeIdFromBytes } from '../common/rpc/codec.ts';
 import { WIRE_VERSION } from '../common/rpc/wire-version.ts';
 import type { MetaEngine } from './engine.ts';
 import { isDialable, peerAddress, sourceHost } from './peer-address.ts';
 import type { Session, SessionSink } from './session.ts';
 import type { SessionIdentity } from './session-table.ts';
-import { nodeIdFromBytes } from './store-codec.ts';
 import { encodeFrame, replyFrame } from './wire.ts';
 
 const REQUEST_BYTES_MAX = 256 * 1024;

@@ -12,9 +12,9 @@ import {
   ShardRecord,
 } from '../../gen/store.ts';
 import { FsError } from '../common/errno.ts';
-import { asEpoch, asGroupId, asIno, asNodeId, type NodeId, safeInteger } from '../common/ids.ts';
+import { asEpoch, asGroupId, asIno, safeInteger } from '../common/ids.ts';
 import { nameFromBytes, nameToBytes } from '../common/name.ts';
-import { timeFromWire, timeToWire } from '../common/rpc/codec.ts';
+import { nodeIdFromBytes, nodeIdToBytes, timeFromWire, timeToWire } from '../common/rpc/codec.ts';
 import type { Codec, Codecs, Inode, SessionKind } from './core/records.ts';
 
 /** Gives damaged bytes one errno; what exactly a decoder stumbled over is in the cause. */
@@ -33,15 +33,6 @@ function codec<T>(
       }
     },
   };
-}
-
-export function nodeIdToBytes(nodeId: NodeId): Buffer {
-  return Buffer.from(nodeId, 'hex');
-}
-
-/** Throws on anything but 16 bytes. */
-export function nodeIdFromBytes(bytes: Uint8Array): NodeId {
-  return asNodeId(Buffer.from(bytes).toString('hex'));
 }
 
 function encodeInode(inode: Inode): Uint8Array {

@@ -8,7 +8,7 @@ import type { Attr, Timespec } from '../common/attr.ts';
 import { FsError } from '../common/errno.ts';
 import { asEpoch, asIno, type Epoch, type GroupId, type Ino, type NodeId } from '../common/ids.ts';
 import { nameFromBytes, nameToBytes } from '../common/name.ts';
-import { attrToWire } from '../common/rpc/codec.ts';
+import { attrToWire, nodeIdFromBytes, nodeIdToBytes } from '../common/rpc/codec.ts';
 import type { FlushAttrRequest } from './core/flush-attr.ts';
 import type { LinkRequest } from './core/link.ts';
 import type { MakeRequest, MakeResult } from './core/make.ts';
@@ -18,7 +18,6 @@ import type { RemoveRequest, RemoveResult } from './core/remove.ts';
 import type { RenameRequest, RenameResult } from './core/rename.ts';
 import type { SetAttrRequest } from './core/setattr.ts';
 import type { MutationId } from './reply-cache.ts';
-import { nodeIdFromBytes, nodeIdToBytes } from './store-codec.ts';
 
 const INTEGER_MAX = BigInt(Number.MAX_SAFE_INTEGER);
 const INOS_MAX = 16_384;

@@ -2,15 +2,8 @@
 import type * as wire from '../../gen/meta.ts';
 import { resolvePeerAddress } from '../common/address.ts';
 import type { ClusterMap, GroupView, PeerView } from '../common/cluster-map.ts';
-import { asEpoch, asGroupId, asNodeId, type NodeId, safeInteger } from '../common/ids.ts';
-
-export function nodeIdFromBytes(bytes: Uint8Array): NodeId {
-  return asNodeId(Buffer.from(bytes).toString('hex'));
-}
-
-export function nodeIdToBytes(nodeId: NodeId): Uint8Array {
-  return Buffer.from(nodeId, 'hex');
-}
+import { asEpoch, asGroupId, safeInteger } from '../common/ids.ts';
+import { nodeIdFromBytes } from '../common/rpc/codec.ts';
 
 export function groupFromWire(group: wire.ReplicaGroup): GroupView {
   return {

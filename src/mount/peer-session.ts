@@ -9,11 +9,12 @@ import { FsError } from '../common/errno.ts';
 import { asIno, type Ino, type NodeId } from '../common/ids.ts';
 import { TaskGroup } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
+import { nodeIdFromBytes, nodeIdToBytes } from '../common/rpc/codec.ts';
 import type { SessionClient } from '../common/rpc/session-client.ts';
 import type { ChunkStore } from '../peer/chunk-store.ts';
 import type { Home } from '../peer/home.ts';
 import type { ClusterView } from './data/rights.ts';
-import { groupFromWire, mapFromWire, nodeIdFromBytes, nodeIdToBytes } from './map-codec.ts';
+import { groupFromWire, mapFromWire } from './map-codec.ts';
 import type { PeerProbe } from './peer-probe.ts';
 
 const REPORT_MS = 5_000;

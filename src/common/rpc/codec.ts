@@ -1,8 +1,17 @@
 import type * as wire from '../../../gen/common.ts';
 import type { Attr, Timespec } from '../attr.ts';
-import { asGroupId, asIno, safeInteger } from '../ids.ts';
+import { asGroupId, asIno, asNodeId, type NodeId, safeInteger } from '../ids.ts';
 
 /** Domain values to and from generated messages; generated types stop at the services. */
+export function nodeIdToBytes(nodeId: NodeId): Buffer {
+  return Buffer.from(nodeId, 'hex');
+}
+
+/** Throws on anything but 16 bytes. */
+export function nodeIdFromBytes(bytes: Uint8Array): NodeId {
+  return asNodeId(Buffer.from(bytes).toString('hex'));
+}
+
 export function timeToWire(time: Timespec): wire.Timespec {
   return { sec: BigInt(time.sec), nsec: time.nsec };
 }

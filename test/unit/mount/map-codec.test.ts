@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type * as wire from '../../../gen/meta.ts';
 import { asGroupId, asNodeId } from '../../../src/common/ids.ts';
-import { mapFromWire, nodeIdFromBytes, nodeIdToBytes } from '../../../src/mount/map-codec.ts';
+import { nodeIdFromBytes, nodeIdToBytes } from '../../../src/common/rpc/codec.ts';
+import { mapFromWire } from '../../../src/mount/map-codec.ts';
 
 const ONE = asNodeId('01'.repeat(16));
 const TWO = asNodeId('02'.repeat(16));
