@@ -19,11 +19,17 @@
         'native/clocks.cc',
         'native/crc32c.cc',
         'native/file_io.cc',
+        'native/fuse_abort.cc',
         'native/fuse_mount.cc',
+        'native/fuse_notifier.cc',
         'native/fuse_session.cc',
         'native/mount_calls.cc',
         'native/napi_util.cc',
+        'native/notifier_lanes.cc',
+        'native/threads.cc',
       ],
+      # A thread that the kernel keeps may return after the last environment has unloaded this.
+      'ldflags': ['-Wl,-z,nodelete'],
       'defines': ['NAPI_VERSION=8', 'NAPI_DISABLE_CPP_EXCEPTIONS', '_GNU_SOURCE'],
       # Foreign headers: warnings in them are not ours to fix.
       'cflags_cc': [
@@ -35,10 +41,15 @@
       'target_name': 'dfs-guardian',
       'type': 'executable',
       'sources': [
+        'native/fuse_abort.cc',
         'native/guardian.cc',
         'native/guardian_files.cc',
+        'native/guardian_mount.cc',
+        'native/guardian_purge.cc',
         'native/guardian_role.cc',
+        'native/guardian_watch.cc',
         'native/mount_calls.cc',
+        'native/threads.cc',
       ],
       'defines': ['_GNU_SOURCE'],
     },

@@ -7,6 +7,7 @@
 #include "clocks.h"
 #include "file_io.h"
 #include "fuse_mount.h"
+#include "fuse_notifier.h"
 #include "fuse_session.h"
 
 namespace dfs {
@@ -14,6 +15,7 @@ namespace {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   FuseSession::Init(env, exports);
+  FuseNotifier::Init(env, exports);
   InitFuseMount(env, exports);
   InitFileIo(env, exports);
   InitChecksum(env, exports);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,8 @@ auto Uninterrupted(Call call) {
   while (result < 0 && errno == EINTR) result = call();
   return result;
 }
+
+constexpr IntegerRange kMapBytesRange{1, 64 << 20};
 
 // What pread and pwrite are called with: (fd, data, offset, length, position).
 struct Transfer {
@@ -124,6 +127,24 @@ Napi::Value Flock(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), result == 0);
 }
 
+// (fd, bytes): a shared mapping of the whole file
+Napi::Value MapShared(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto fd = ToInteger(info[0], "fd", kInt32Range);
+  if (!fd) return {};
+  const auto bytes = ToInteger(info[1], "bytes", kMapBytesRange);
+  if (!bytes) return {};
+  const auto length = static_cast<size_t>(*bytes);
+  void* memory =
+      mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, static_cast<int>(*fd), 0);
+  if (memory == MAP_FAILED) {
+    ThrowErrno(env, errno, "mmap");
+    return {};
+  }
+  return Napi::ArrayBuffer::New(env, memory, length,
+                                [length](Napi::Env, void* mapped) { munmap(mapped, length); });
+}
+
 }  // namespace
 
 void InitFileIo(Napi::Env env, Napi::Object exports) {
@@ -131,6 +152,7 @@ void InitFileIo(Napi::Env env, Napi::Object exports) {
   exports.Set("pwrite", Napi::Function::New<Pwrite>(env, "pwrite"));
   exports.Set("fallocate", Napi::Function::New<Fallocate>(env, "fallocate"));
   exports.Set("fstat", Napi::Function::New<Fstat>(env, "fstat"));
+  exports.Set("mapShared", Napi::Function::New<MapShared>(env, "mapShared"));
   exports.Set("flock", Napi::Function::New<Flock>(env, "flock"));
 }
 

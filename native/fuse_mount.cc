@@ -1,5 +1,6 @@
 #include "fuse_mount.h"
 
+#include "fuse_abort.h"
 #include "mount_calls.h"
 #include "napi_util.h"
 
@@ -80,10 +81,18 @@ Napi::Value Unmount(const Napi::CallbackInfo& info) {
   return worker->Promise();
 }
 
+// (fd)
+Napi::Value AbortConnection(const Napi::CallbackInfo& info) {
+  const auto fd = ToInteger(info[0], "fd", kInt32Range);
+  if (!fd) return {};
+  return Napi::Boolean::New(info.Env(), AbortFuse(static_cast<int>(*fd)));
+}
+
 }  // namespace
 
 void InitFuseMount(Napi::Env env, Napi::Object exports) {
   exports.Set("fuseMount", Napi::Function::New<Mount>(env, "fuseMount"));
+  exports.Set("abortConnection", Napi::Function::New<AbortConnection>(env, "abortConnection"));
   exports.Set("unmount", Napi::Function::New<Unmount>(env, "unmount"));
 }
 

@@ -1,4 +1,4 @@
-// Adds fuseMount and unmount to the addon.
+// Adds fuseMount, unmount and abortConnection to the addon.
 #ifndef DFS_NATIVE_FUSE_MOUNT_H_
 #define DFS_NATIVE_FUSE_MOUNT_H_
 

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 
 #include "guardian_files.h"
 #include "guardian_role.h"
+#include "guardian_watch.h"
 
 namespace {
 
@@ -24,7 +26,7 @@ using dfs::BootMs;
 using dfs::Role;
 
 // Roles that others start are noticed within this.
-constexpr long long kTurnMs = 500;
+constexpr int kTurnMs = 500;
 
 struct Arguments {
   std::string dir;
@@ -59,7 +61,9 @@ class Guardian {
   explicit Guardian(const Arguments& arguments)
       : report_path_(arguments.dir + "/run/guardian.json"),
         pid_path_(arguments.dir + "/run/guardian.pid"),
-        signals_(WatchSignals()) {
+        signals_(WatchSignals()),
+        timer_(timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK)),
+        caches_(arguments.dir + "/run/kernel-cache") {
     dfs::WriteWhole(pid_path_, std::to_string(getpid()) + "\n");
     // In this order they are started again.
     if (arguments.metaserver) roles_.emplace_back(PlanOf(arguments, "metaserver"));
@@ -69,6 +73,7 @@ class Guardian {
   void Run() {
     while (!stopped_) {
       for (Role& role : roles_) role.Turn();
+      caches_.Turn(roles_.back().pid());
       Report();
       const bool idle =
           std::all_of(roles_.begin(), roles_.end(), [](const Role& role) { return role.Ended(); });
@@ -83,14 +88,18 @@ class Guardian {
 
  private:
   void Wait() {
-    std::vector<pollfd> watched = {{signals_.get(), POLLIN, 0}};
+    std::vector<pollfd> watched = {{signals_.get(), POLLIN, 0}, {timer_.get(), POLLIN, 0}};
     long long until_ms = BootMs() + kTurnMs;
     for (const Role& role : roles_) {
       if (role.watch_fd() >= 0) watched.push_back({role.watch_fd(), POLLIN, 0});
       if (role.due_ms() >= 0) until_ms = std::min(until_ms, role.due_ms());
     }
-    const long long wait_ms = std::max(0LL, until_ms - BootMs());
-    poll(watched.data(), watched.size(), static_cast<int>(wait_ms));
+    if (caches_.due_ms() >= 0) until_ms = std::min(until_ms, caches_.due_ms());
+    // The time that poll waits stands still while the machine sleeps.
+    itimerspec due{};
+    due.it_value = {until_ms / 1000, until_ms % 1000 * 1'000'000};
+    timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &due, nullptr);
+    poll(watched.data(), watched.size(), kTurnMs);
   }
 
   void ReadSignals() {
@@ -117,7 +126,10 @@ class Guardian {
   const std::string report_path_;
   const std::string pid_path_;
   const dfs::UniqueFd signals_;
+  const dfs::UniqueFd timer_;
+  // The node is the last one.
   std::vector<Role> roles_;
+  dfs::CacheWatch caches_;
   std::string reported_;
   bool stopped_ = false;
 };

@@ -23,12 +23,15 @@ bool IsLocked(const std::string& path) {
 }
 
 pid_t ReadPid(const std::string& path) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (fd.get() < 0) return 0;
-  char text[32] = {};
-  if (read(fd.get(), text, sizeof(text) - 1) <= 0) return 0;
-  const long pid = strtol(text, nullptr, 10);
+  const long pid = strtol(ReadStart(path).c_str(), nullptr, 10);
   return pid > 0 ? static_cast<pid_t>(pid) : 0;
+}
+
+std::string ReadStart(const std::string& path) {
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  char text[1024];
+  const ssize_t length = fd.get() < 0 ? 0 : read(fd.get(), text, sizeof(text));
+  return length > 0 ? std::string(text, static_cast<size_t>(length)) : "";
 }
 
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }

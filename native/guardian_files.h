@@ -22,6 +22,9 @@ pid_t ReadPid(const std::string& path);
 
 bool Exists(const std::string& path);
 
+// Of a small file; empty when it cannot be read.
+std::string ReadStart(const std::string& path);
+
 // By way of a temporary file, so that nobody reads half of it.
 void WriteWhole(const std::string& path, const std::string& text);
 

@@ -32,6 +32,8 @@ class Role {
   // Takes back a start that has not got as far as serving.
   void StandDown();
 
+  // Of the process that runs, 0 when none does.
+  pid_t pid() const { return WatchedProcessLives() ? pid_ : 0; }
   bool Ended() const { return state_ == State::kEnded; }
   // Readable when the process ends; -1 while none is watched.
   int watch_fd() const { return pidfd_.get(); }

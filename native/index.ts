@@ -54,6 +54,25 @@ export interface FuseSession {
   close(): void;
 }
 
+/**
+ * Notifications to the kernel of one connection, written by threads of their own: they may wait for
+ * answers to requests. Each resolves to 0 or a positive errno (ENOENT: the kernel does not know
+ * the inode, ENODEV: the connection or the notifier is closed) and never rejects.
+ */
+export interface FuseNotifier {
+  /** `offset` -1: attributes only, which never blocks; `length` 0: data to the end, and attributes. */
+  invalInode(ino: number, offset: number, length: number): Promise<number>;
+  invalEntry(parent: number, name: Uint8Array): Promise<number>;
+  /** No name of the mount holds any more. Never blocks; since protocol 7.44. */
+  incEpoch(): Promise<number>;
+  /** Notifications without an answer. */
+  readonly busy: number;
+  /** How long the oldest of them has waited, in milliseconds of CLOCK_BOOTTIME; 0: there is none. */
+  readonly oldestMs: number;
+  /** What waits resolves to ENODEV; what the kernel has of it is not waited for. */
+  close(): void;
+}
+
 export interface FileStat {
   readonly size: number;
   /** 512-byte units. */
@@ -62,10 +81,20 @@ export interface FileStat {
 
 interface Addon {
   FuseSession: new (options: FuseSessionOptions) => FuseSession;
+  /** Duplicates the descriptor. */
+  FuseNotifier: new (options: {
+    readonly fd: number;
+  }) => FuseNotifier;
   /** Opens /dev/fuse and mounts: mount(2) as root, fusermount3 otherwise. @returns the fd */
   fuseMount(options: FuseMountOptions): number;
   /** umount2(2) on a worker thread (fusermount3 -u unless root); `flags` are MNT_* bits. */
   unmount(mountpoint: string, flags: number): Promise<void>;
+  /**
+   * Ends the connection of a /dev/fuse descriptor: every request fails, and whatever waits for an
+   * answer goes on, notifications and umount2(2) too. Needs neither a mountpoint nor a mounted
+   * control filesystem. @returns false when the kernel or the user's rights do not allow it
+   */
+  abortConnection(fd: number): boolean;
   /** Fills `target`; fewer bytes than asked only at end of file. @returns bytes read */
   pread(
     fd: number,
@@ -86,6 +115,8 @@ interface Addon {
   fstat(fd: number): FileStat;
   /** flock(2) with LOCK_NB. @returns false when another description holds it */
   flock(fd: number, exclusive: boolean): boolean;
+  /** All of a file in memory, shared with others that map it, until it is collected. */
+  mapShared(fd: number, bytes: number): ArrayBuffer;
   /** CRC32C (Castagnoli) of a range, continuing `seed` (0 to start). */
   crc32c(seed: number, data: Uint8Array | ArrayBuffer, offset: number, length: number): number;
   /** CLOCK_BOOTTIME in milliseconds, with fraction. */

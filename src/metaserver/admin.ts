@@ -1,16 +1,16 @@
-/** Requests that no namespace is needed for: about the cluster, its peers and the mounts. */
+/** Requests that no namespace is needed for: about the cluster, its peers and its sessions. */
 import type * as wire from '../../gen/meta.ts';
 import { FsError } from '../common/errno.ts';
 import type { ClusterId } from '../common/ids.ts';
+import type { Evictions } from './evictions.ts';
 import type { Ledger } from './ledger.ts';
 import type { Membership } from './membership.ts';
-import type { Mounts } from './mounts.ts';
 import type { Session } from './session.ts';
-import { EMPTY_RESULT, type Result } from './wire.ts';
+import { EMPTY_RESULT, fenceOf, type Result } from './wire.ts';
 
 export type AdminOp = Extract<
   NonNullable<wire.Request['op']>,
-  { $case: 'statfs' | 'peerReport' | 'clusterStatus' | 'shared' | 'leave' | 'dialBackDone' }
+  { $case: 'statfs' | 'peerReport' | 'clusterStatus' | 'leave' | 'dialBackDone' | 'fenced' }
 >;
 
 export interface AdminParts {
@@ -18,7 +18,7 @@ export interface AdminParts {
   readonly clusterName: string;
   readonly ledger: Ledger;
   readonly membership: Membership;
-  readonly mounts: Mounts;
+  readonly evictions: Pick<Evictions, 'confirmed'>;
   readonly problems: () => wire.Problem[];
   /** Ends the session, soon. */
   readonly leave: (session: Session) => void;
@@ -26,7 +26,7 @@ export interface AdminParts {
 
 /** @throws FsError EINVAL what a session of this kind does not say */
 export function administer(parts: AdminParts, session: Session, op: AdminOp): Result {
-  const { ledger, membership, mounts } = parts;
+  const { evictions, ledger, membership } = parts;
   switch (op.$case) {
     case 'statfs':
       return { $case: 'statfs', value: { files: BigInt(ledger.inodes) } };
@@ -38,8 +38,9 @@ export function administer(parts: AdminParts, session: Session, op: AdminOp): Re
       if (session.kind !== 'peer') throw new FsError('EINVAL', 'only a peer dials others');
       membership.dialBackDone(session, op.value);
       return EMPTY_RESULT;
-    case 'shared':
-      mounts.shared(session);
+    case 'fenced':
+      if (session.kind !== 'peer') throw new FsError('EINVAL', 'only a peer refuses sessions');
+      evictions.confirmed(session.nodeId, fenceOf(op.value));
       return EMPTY_RESULT;
     case 'leave':
       parts.leave(session);

@@ -12,18 +12,25 @@ import { type AdminOp, administer } from './admin.ts';
 import { readCluster } from './cluster.ts';
 import { CommitPath } from './commit.ts';
 import { SHARD_KEY } from './core/keyspace.ts';
+import { LeaseTable } from './core/leases.ts';
 import { placeFile } from './core/placement.ts';
 import { Txn } from './core/txn.ts';
+import { Evictions } from './evictions.ts';
 import { type Answer, Executor } from './executor.ts';
 import type { Kv } from './kv.ts';
+import { LeaseDesk } from './lease-desk.ts';
 import { Ledger } from './ledger.ts';
 import { Membership } from './membership.ts';
-import { type Admission, Mounts } from './mounts.ts';
 import { Peers } from './peers.ts';
 import { ReclaimPusher } from './reclaim.ts';
 import { Roster } from './roster.ts';
-import type { Session } from './session.ts';
-import { type OpenedSession, type SessionIdentity, SessionTable } from './session-table.ts';
+import { GONE_MS, isGone, type Session } from './session.ts';
+import {
+  type EndedSession,
+  type OpenedSession,
+  type SessionIdentity,
+  SessionTable,
+} from './session-table.ts';
 import { shardCodec, storeCodecs } from './store-codec.ts';
 import { groupToWire, type Result } from './wire.ts';
 
@@ -48,6 +55,9 @@ export interface EngineStatus {
   readonly sessions: number;
   readonly inodes: number;
   readonly reclaimPending: number;
+  /** Leases held, and operations that wait for one. */
+  readonly leases: number;
+  readonly waiting: number;
   readonly commits: number;
   readonly batches: number;
   readonly shardEpoch: number;
@@ -60,7 +70,8 @@ interface Parts {
   readonly ledger: Ledger;
   readonly roster: Roster;
   readonly membership: Membership;
-  readonly mounts: Mounts;
+  readonly desk: LeaseDesk;
+  readonly evictions: Evictions;
   readonly table: SessionTable;
   readonly shardEpoch: Epoch;
   readonly clusterName: string;
@@ -87,6 +98,7 @@ export class MetaEngine {
       onReclaimDone: (session) => this.#pushers.get(session)?.answered(),
       onFatal: (error) => options.onFatal(error),
     });
+    parts.table.onEnd = (ended) => this.#fence(ended);
     parts.ledger.onReclaim = (count) => {
       for (const pusher of this.#pushers.values()) pusher.signal(count);
     };
@@ -110,7 +122,34 @@ export class MetaEngine {
     const peers = new Peers(clock);
     const roster = await Roster.load({ commit, ledger, peers });
     const table = await SessionTable.load({ commit, ledger, roster, clock, log });
-    const mounts = new Mounts({ clock, log, mounts: () => table.mounts() });
+    const unsure = [...table.mounts(), ...table.ended].map(({ sid }) => sid);
+    const desk: LeaseDesk = new LeaseDesk({
+      table: new LeaseTable({ epoch: shardEpoch, unsure }),
+      clock,
+      find: (sid) => table.find(sid),
+      onOverdue: (session) => evict(session),
+    });
+    const evict = (session: Session): void => {
+      if (session.ended) return;
+      log.warn('a mount is evicted', { sid: session.sid, node: session.nodeId });
+      table.evict(session).catch((error: unknown) => {
+        log.error('a mount could not be evicted', { error });
+      });
+    };
+    const evictions = new Evictions({
+      clock,
+      log,
+      peer: (nodeId) => {
+        const session = table.peer(nodeId);
+        return session && !isGone(session, clock.bootMs()) ? session : undefined;
+      },
+      onDone: (sid) => {
+        desk.drop(sid);
+        table.forget(sid).catch((error: unknown) => {
+          log.warn('an ended session stays in the books for now', { sid, error });
+        });
+      },
+    });
     const membership = new Membership({
       clock,
       log,
@@ -121,12 +160,21 @@ export class MetaEngine {
       onError: (error) => log.error('a peer could not be made a storing one', { error }),
     });
     log.info('the namespace is open', { shardEpoch, inodes: ledger.inodes });
-    const parts = { commit, ledger, roster, membership, mounts, table, shardEpoch, clusterName };
+    const primaries = [...roster.groups.values()].map(({ primary }) => primary);
+    const homes = primaries.filter((home) => home !== undefined);
+    for (const fence of table.ended) evictions.begin(fence, homes, clock.bootMs() + GONE_MS);
+    const served = { desk, evictions, membership };
+    const parts = { commit, ledger, roster, ...served, table, shardEpoch, clusterName };
     return new MetaEngine(options, parts);
   }
 
   get clusterId(): ClusterId {
     return this.#options.clusterId;
+  }
+
+  /** Of this life of the server. */
+  get shardEpoch(): Epoch {
+    return this.#parts.shardEpoch;
   }
 
   get clusterName(): string {
@@ -145,12 +193,6 @@ export class MetaEngine {
   /** Resolves when the session is durable. */
   openSession(identity: SessionIdentity): Promise<OpenedSession> {
     return this.#parts.table.open(identity);
-  }
-
-  /** Lets the session enter as soon as nobody remembers what it may change. */
-  async admit(session: Session, admission: Admission): Promise<void> {
-    if (session.kind === 'mount') await this.#parts.mounts.admit(session, admission);
-    else if (admission.wanted()) admission.enter(false);
   }
 
   /** A sign of life of this session. */
@@ -184,12 +226,16 @@ export class MetaEngine {
   /** To be called once a second: whoever is gone, or did not answer in time, is noticed then. */
   sweep(): void {
     this.#parts.membership.sweep();
-    this.#parts.mounts.wake();
+    this.#parts.desk.sweep();
+    this.#parts.evictions.sweep();
   }
 
-  /** Takes effect at once; the answer comes when it and all it saw is durable. */
-  execute(session: Session, request: wire.Request, answer: Answer): void {
-    this.#executor.execute(session, request, answer);
+  /**
+   * Takes effect when no lease is in the way; answered when it and all it saw is durable.
+   * @returns whether it waits for a lease of somebody
+   */
+  execute(session: Session, request: wire.Request, answer: Answer): boolean {
+    return this.#executor.execute(session, request, answer);
   }
 
   groupsOf(session: Session): wire.ReplicaGroup[] {
@@ -198,8 +244,12 @@ export class MetaEngine {
 
   /** A stream of this session is open. Peers are told who is there and what they should delete. */
   attach(session: Session, push: (inos: readonly number[]) => void): void {
-    if (session.kind !== 'peer') return;
+    if (session.kind !== 'peer') {
+      this.#parts.desk.attach(session);
+      return;
+    }
     this.#parts.membership.attach(session);
+    this.#parts.evictions.attach(session.nodeId);
     const { kv, log } = this.#options;
     const pusher = new ReclaimPusher({
       scan: (range) => kv.range(range),
@@ -214,7 +264,6 @@ export class MetaEngine {
 
   /** It has no stream any more. */
   async detach(session: Session): Promise<void> {
-    this.#parts.mounts.wake();
     const pusher = this.#pushers.get(session);
     if (pusher === undefined) return;
     this.#pushers.delete(session);
@@ -223,13 +272,15 @@ export class MetaEngine {
   }
 
   status(): EngineStatus {
-    const { ledger, table, commit, shardEpoch } = this.#parts;
+    const { ledger, table, commit, desk, shardEpoch } = this.#parts;
     const { inodes, reclaimPending } = ledger;
     const problems = this.#problems();
     return {
       sessions: table.count,
       inodes,
       reclaimPending,
+      leases: desk.table.count,
+      waiting: desk.waitingCount,
       ...commit.counts,
       shardEpoch,
       problems,
@@ -255,13 +306,27 @@ export class MetaEngine {
     return new Set(session.kind === 'peer' ? led.map(([rg]) => rg) : []);
   }
 
-  /** A later life of the server would have to wait for it, since it may remember something. */
+  /** A later life of the server would have to wait for it, since it may hold something. */
   #leave(session: Session): void {
-    const { mounts, table } = this.#parts;
-    table.leave(session).then(
-      () => mounts.wake(),
-      (error: unknown) => this.#options.log.warn('a session could not be ended', { error }),
-    );
+    this.#parts.table.leave(session).catch((error: unknown) => {
+      this.#options.log.warn('a session could not be ended', { error });
+    });
+  }
+
+  /**
+   * A session ended for good: homes it may have written to refuse it, then its leases fall. One
+   * whose machine has not said so itself may answer from memory until its own lease is over.
+   */
+  #fence({ session, sepoch, isSilent }: EndedSession): void {
+    if (session.kind !== 'mount') return;
+    const { commit, desk, evictions, roster } = this.#parts;
+    const txn = new Txn(commit.view(), storeCodecs);
+    const unsure = desk.table.unsure.has(session.sid);
+    const written = desk.table.exclusives(session.sid).map((ino) => txn.inode(ino)?.rg);
+    const groups = [...roster.groups].filter(([rg]) => unsure || written.includes(rg));
+    const homes = groups.map(([, { primary }]) => primary).filter((home) => home !== undefined);
+    const untilMs = isSilent ? session.heardMs + GONE_MS : 0;
+    evictions.begin({ sid: session.sid, sepoch }, homes, untilMs);
   }
 
   #admin(session: Session, op: AdminOp): Result {

@@ -1,13 +1,13 @@
 /**
- * Executes requests: decode, run the core on a transaction, encode, submit, all in one
- * synchronous stretch, so that the requests of a stream take effect in the order they came. The
- * answer waits for the disk. Only readdir reads asynchronously, from a snapshot taken in order.
+ * Executes requests: decode, run the core on a transaction, grant leases, encode, submit, all in
+ * one synchronous stretch once nobody's lease is in the way. The answer waits for the disk. Only
+ * readdir reads asynchronously, from a snapshot taken when it came.
  */
 import type * as wire from '../../gen/meta.ts';
 import { AssertionError } from '../common/assert.ts';
 import type { Clock } from '../common/clock.ts';
 import { FsError } from '../common/errno.ts';
-import type { GroupId } from '../common/ids.ts';
+import type { GroupId, Ino } from '../common/ids.ts';
 import { TaskGroup } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import { nameFromBytes } from '../common/name.ts';
@@ -17,15 +17,18 @@ import { closeUnlinked } from './core/close-unlinked.ts';
 import { flushAttr } from './core/flush-attr.ts';
 import type { OpContext } from './core/inodes.ts';
 import { decodeU64, slotsAfter } from './core/keyspace.ts';
+import type { Claim } from './core/leases.ts';
 import { link } from './core/link.ts';
 import { getattr, lookup, readlink } from './core/lookup.ts';
 import { make } from './core/make.ts';
-import { buildPage, startPage } from './core/readdir.ts';
+import { buildPage, type SeqSlot, startPage } from './core/readdir.ts';
 import { finishReclaim } from './core/reclaim.ts';
 import { remove } from './core/remove.ts';
 import { rename } from './core/rename.ts';
 import { setattr } from './core/setattr.ts';
 import { Txn } from './core/txn.ts';
+import type { LeaseDesk } from './lease-desk.ts';
+import { claimsOf, releasesOf, takeGrants, wantedByPage, wantedOf } from './lease-ops.ts';
 import type { Ledger } from './ledger.ts';
 import type { Session } from './session.ts';
 import { storeCodecs } from './store-codec.ts';
@@ -33,6 +36,7 @@ import {
   attrResult,
   EMPTY_RESULT,
   encodeError,
+  encodeGrants,
   encodeResult,
   flushAttrOf,
   inoOf,
@@ -54,15 +58,17 @@ import {
 } from './wire.ts';
 
 type Op = NonNullable<wire.Request['op']>;
-type ReadOp = Extract<Op, { $case: 'lookup' | 'getattr' | 'readlink' }>;
+type LeaseOp = Extract<Op, { $case: 'release' | 'settled' }>;
+type ReadOp = Extract<Op, { $case: 'lookup' | 'getattr' | 'lease' | 'readlink' }>;
 type ReaddirOp = Extract<Op, { $case: 'readdir' }>;
-type ChangeOp = Exclude<Op, ReadOp | AdminOp | ReaddirOp>;
+type ChangeOp = Exclude<Op, ReadOp | AdminOp | ReaddirOp | LeaseOp>;
 
 /** An encoded Reply without its id. Not called when the server stops before it may be sent. */
 export type Answer = (reply: Uint8Array) => void;
 
 export interface ExecutorOptions {
   readonly commit: CommitPath;
+  readonly desk: LeaseDesk;
   readonly ledger: Ledger;
   readonly clock: Clock;
   readonly log: Logger;
@@ -75,6 +81,27 @@ export interface ExecutorOptions {
   /** A peer's deletions are recorded, durably. */
   readonly onReclaimDone: (session: Session) => void;
   onFatal(error: Error): void;
+}
+
+/** An encoded reply, and what it says when it was made just now. */
+interface Done {
+  readonly reply: Uint8Array;
+  readonly result?: Result;
+}
+
+/** A page of a directory as it was read at version `dirv`. */
+interface ReadPage {
+  readonly ino: Ino;
+  readonly dirv: number;
+  readonly slots: readonly SeqSlot[];
+  readonly end: boolean;
+  readonly request: wire.ReadDirRequest;
+  readonly noGrant: boolean;
+}
+
+interface AskedPage {
+  readonly page: wire.ReadDirRequest;
+  readonly noGrant: boolean;
 }
 
 /** Replies stay below 256 KiB with the longest names and attributes. */
@@ -93,14 +120,27 @@ export class Executor {
     this.#pages = new TaskGroup((error) => this.#unexpected(error));
   }
 
-  execute(session: Session, request: wire.Request, answer: Answer): void {
-    const view = this.#commit.view();
+  /** @returns whether it waits for a lease of somebody */
+  execute(session: Session, request: wire.Request, answer: Answer): boolean {
     const { op } = request;
     if (op?.$case === 'readdir') {
-      this.#pages.run(() => this.#readdir(session, op.value, view, answer));
-      return;
+      const view = this.#commit.view();
+      const asked = { page: op.value, noGrant: request.noGrant === true };
+      this.#pages.run(() => this.#readdir(session, asked, view, answer));
+      return false;
     }
-    this.#answer(view, answer, () => this.#run(session, op, request.requestId, view));
+    const run = (): void => this.#execute(session, request, answer);
+    if (session.kind !== 'mount') {
+      run();
+      return false;
+    }
+    const asks = op?.$case === 'lease';
+    return this.#options.desk.submit({
+      session,
+      asks,
+      claims: () => this.#claims(session, request),
+      run,
+    });
   }
 
   /** Resolves when no page is being read. */
@@ -108,15 +148,47 @@ export class Executor {
     await this.#pages.settle();
   }
 
-  #answer(view: View, answer: Answer, run: () => Uint8Array): void {
-    let reply: Uint8Array;
+  /** What cannot be worked out claims nothing: it fails when it runs. */
+  #claims(session: Session, { op, requestId }: wire.Request): readonly Claim[] {
+    const view = this.#commit.view();
     try {
-      reply = run();
+      const done = requestId && session.replies.find(view, mutationIdOf(requestId));
+      if (session.ended || done !== undefined) return [];
+      return claimsOf(new Txn(view, storeCodecs), op);
     } catch (error) {
-      reply = encodeError(error instanceof FsError ? error : this.#unexpected(error));
+      if (error instanceof FsError) return [];
+      throw error;
     }
+  }
+
+  #execute(session: Session, request: wire.Request, answer: Answer): void {
+    const view = this.#commit.view();
+    let done: Done;
+    try {
+      done = this.#run(session, request, view);
+    } catch (error) {
+      done = { reply: encodeError(error instanceof FsError ? error : this.#unexpected(error)) };
+    }
+    const leases = session.kind === 'mount' && !session.ended;
+    const wanted = leases ? wantedOf(request, done.result) : [];
+    this.#answer(session, view, done.reply, wanted, answer);
+  }
+
+  /** Grants what goes with the reply now, and sends both when they are durable. */
+  #answer(
+    session: Session,
+    view: View,
+    reply: Uint8Array,
+    wanted: Parameters<typeof takeGrants>[2],
+    answer: Answer,
+  ): void {
+    const { desk } = this.#options;
+    const grants = takeGrants(desk.table, session, wanted, new Txn(view, storeCodecs));
+    const whole = grants.length === 0 ? reply : Buffer.concat([reply, encodeGrants(grants)]);
+    const taken = grants.map(({ ino, lseq }) => ({ ino: inoOf(ino), lseq: Number(lseq) }));
     this.#commit.whenDurable(view, (failure) => {
-      if (failure === undefined) answer(reply);
+      if (failure === undefined) answer(whole);
+      if (taken.length > 0) desk.told(session, taken);
     });
   }
 
@@ -127,26 +199,30 @@ export class Executor {
     return new FsError('EIO', 'the metaserver failed on this request, its log says how');
   }
 
-  #run(
-    session: Session,
-    op: Exclude<Op, ReaddirOp> | undefined,
-    requestId: wire.RequestId | undefined,
-    view: View,
-  ): Uint8Array {
+  #run(session: Session, { op, requestId }: wire.Request, view: View): Done {
     if (op === undefined) throw new FsError('EPROTO', 'a request without a known operation');
     requireLive(session);
     switch (op.$case) {
       case 'lookup':
       case 'getattr':
+      case 'lease':
       case 'readlink':
-        return encodeResult(this.#read(new Txn(view, storeCodecs), op));
+        return whole(this.#read(new Txn(view, storeCodecs), op));
       case 'statfs':
       case 'peerReport':
       case 'clusterStatus':
-      case 'shared':
       case 'leave':
       case 'dialBackDone':
-        return encodeResult(this.#options.admin(session, op));
+      case 'fenced':
+        return whole(this.#options.admin(session, op));
+      case 'release':
+        this.#options.desk.release(session, releasesOf(op.value));
+        return whole(EMPTY_RESULT);
+      case 'settled':
+        this.#options.desk.settled(session, inosOf(op.value.open));
+        return whole(EMPTY_RESULT);
+      case 'readdir':
+        throw new FsError('EPROTO', 'a listing is read elsewhere');
       case 'setattr':
       case 'make':
       case 'remove':
@@ -164,32 +240,29 @@ export class Executor {
       case 'lookup':
         return attrResult(lookup(txn, inoOf(op.value.parent), nameFromBytes(op.value.name)));
       case 'getattr':
+      case 'lease':
         return attrResult(getattr(txn, inoOf(op.value.ino)));
       case 'readlink':
         return readlinkResult(readlink(txn, inoOf(op.value.ino)));
     }
   }
 
-  #change(
-    session: Session,
-    requestId: wire.RequestId | undefined,
-    op: ChangeOp,
-    view: View,
-  ): Uint8Array {
+  #change(session: Session, requestId: wire.RequestId | undefined, op: ChangeOp, view: View): Done {
     if (requestId === undefined && !REPEATABLE.has(op.$case)) {
       throw new FsError('EINVAL', `${op.$case} came without a request id`);
     }
     const id = requestId === undefined ? undefined : mutationIdOf(requestId);
     const done = id === undefined ? undefined : session.replies.find(view, id);
-    if (done !== undefined) return done;
+    if (done !== undefined) return { reply: done };
     const txn = new Txn(view, storeCodecs);
-    const reply = encodeResult(this.#apply(txn, session, op, view));
+    const result = this.#apply(txn, session, op, view);
+    const reply = encodeResult(result);
     if (id !== undefined) session.replies.add(txn, id, reply);
     this.#options.ledger.submit(view, txn);
     if (op.$case === 'reclaimDone') {
       this.#commit.whenDurable(view, () => this.#options.onReclaimDone(session));
     }
-    return reply;
+    return { reply, result };
   }
 
   #apply(txn: Txn, session: Session, op: ChangeOp, view: View): Result {
@@ -200,6 +273,7 @@ export class Executor {
       sid,
       placement: () => this.#options.placement(session),
       mayGrow: this.#options.mayGrow(),
+      openElsewhere: (ino) => this.#options.desk.table.openers(ino),
       takeIno: () => this.#options.ledger.takeIno(view),
     };
     switch (op.$case) {
@@ -214,44 +288,80 @@ export class Executor {
       case 'link':
         return linkResult(link(txn, linkOf(op.value), context));
       case 'flushAttr':
+        this.#requireRight(session, inoOf(op.value.ino));
         return attrResult(flushAttr(txn, flushAttrOf(op.value), now));
-      case 'closeUnlinked':
-        for (const ino of inosOf(op.value.inos)) closeUnlinked(txn, ino, sid);
+      case 'closeUnlinked': {
+        const inos = inosOf(op.value.inos);
+        this.#options.desk.closed(session, inos);
+        for (const ino of inos) closeUnlinked(txn, ino, sid);
         return EMPTY_RESULT;
+      }
       case 'reclaimDone':
         finishReclaim(txn, inosOf(op.value.inos), this.#options.leads(session));
         return EMPTY_RESULT;
     }
   }
 
+  /** @throws FsError ENOLCK it lost the right to write what it publishes */
+  #requireRight(session: Session, ino: Ino): void {
+    if (session.kind === 'mount' && this.#options.desk.table.mayPublish(session.sid, ino)) return;
+    throw new FsError('ENOLCK', `session ${session.sid} may not write inode ${ino} any more`);
+  }
+
   async #readdir(
     session: Session,
-    request: wire.ReadDirRequest,
+    { page: request, noGrant }: AskedPage,
     view: View,
     answer: Answer,
   ): Promise<void> {
-    let result: Result;
     try {
       requireLive(session);
       const ino = inoOf(request.ino);
       const cookie = integer(request.cookie, 'a cookie');
       const asked = request.entriesMax === 0 ? ENTRIES_MAX : request.entriesMax;
       const limit = Math.min(asked, ENTRIES_MAX);
-      const { dirv, parent } = startPage(new Txn(view, storeCodecs), ino);
+      const { dirv } = startPage(new Txn(view, storeCodecs), ino);
       const stored = await this.#commit.scan(view, { ...slotsAfter(ino, cookie), limit });
       const slots = stored.map(([key, value]) => ({
         seq: decodeU64(key, 9),
         slot: storeCodecs.slot.decode(value),
       }));
-      const entries = buildPage(new Txn(view, storeCodecs), slots, request.withAttrs);
-      result = readdirResult({ entries, end: stored.length < limit, dirv, parent });
+      this.#sendPage(
+        session,
+        { ino, dirv, slots, end: stored.length < limit, request, noGrant },
+        answer,
+      );
     } catch (error) {
       const failure = error instanceof FsError ? error : this.#unexpected(error);
-      this.#answer(view, answer, () => encodeError(failure));
-      return;
+      this.#answer(session, view, encodeError(failure), [], answer);
     }
-    this.#answer(view, answer, () => encodeResult(result));
   }
+
+  /** All at one instant: the attributes as they are now, and leases if the names still are. */
+  #sendPage(session: Session, page: ReadPage, answer: Answer): void {
+    const { ino, dirv, slots, end, noGrant, request } = page;
+    const { desk } = this.#options;
+    const view = this.#commit.view();
+    const txn = new Txn(view, storeCodecs);
+    const isWritten = (entry: Ino): boolean => desk.table.isWrittenElsewhere(session.sid, entry);
+    const entries = buildPage(txn, slots, request.withAttrs, isWritten);
+    const dir = txn.inode(ino);
+    const same = dir?.dirv === dirv && dir.nlink > 0;
+    const result = readdirResult({ entries, end, dirv, parent: dir?.parent ?? ino });
+    const shown = entries.filter(({ attr }) => attr !== undefined);
+    const leases = same && !noGrant && session.kind === 'mount' && !session.ended;
+    const wanted = leases
+      ? wantedByPage(
+          ino,
+          shown.map((entry) => entry.ino),
+        )
+      : [];
+    this.#answer(session, view, encodeResult(result), wanted, answer);
+  }
+}
+
+function whole(result: Result): Done {
+  return { reply: encodeResult(result), result };
 }
 
 function requireLive(session: Session): void {

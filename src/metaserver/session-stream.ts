@@ -95,7 +95,6 @@ export class SessionStream implements SessionSink {
 
   #finish(): void {
     if (this.#state === 'closed') return;
-    const opening = this.#state === 'opening';
     this.#state = 'closed';
     this.#call.end();
     // A paused stream would never see the end of the other side.
@@ -105,8 +104,6 @@ export class SessionStream implements SessionSink {
       session.sink = undefined;
       this.#options.tasks.run(() => this.#engine.detach(session));
     }
-    // Nobody waits for its Welcome any more.
-    if (opening) this.#engine.sweep();
     this.#options.onClosed(this);
   }
 
@@ -148,13 +145,10 @@ export class SessionStream implements SessionSink {
     const identity = identityOf(hello, engine, sourceHost(this.#call.getPeer()));
     const { session, resumed } = await engine.openSession(identity);
     engine.heard(session);
-    await engine.admit(session, {
-      wanted: () => this.#state === 'opening',
-      enter: (alone) => this.#enter(session, resumed, alone),
-    });
+    if (this.#state === 'opening') this.#enter(session, resumed);
   }
 
-  #enter(session: Session, resumed: boolean, alone: boolean): void {
+  #enter(session: Session, resumed: boolean): void {
     if (session.ended) {
       this.close('session-ended', 'a newer process of this node has taken over');
       return;
@@ -172,7 +166,7 @@ export class SessionStream implements SessionSink {
       sepoch: BigInt(session.sepoch),
       resumed,
       clusterName: this.#engine.clusterName,
-      alone,
+      serverEpoch: BigInt(this.#engine.shardEpoch),
       groups: session.kind === 'peer' ? this.#engine.groupsOf(session) : [],
     };
     this.push({ $case: 'welcome', value });
@@ -189,12 +183,18 @@ export class SessionStream implements SessionSink {
       return;
     }
     this.#engine.heard(session);
+    let counted = true;
     this.#inFlight += 1;
-    this.#engine.execute(session, request, (reply) => {
-      this.#inFlight -= 1;
+    const waits = this.#engine.execute(session, request, (reply) => {
+      if (counted) this.#inFlight -= 1;
       if (this.#state === 'open') this.#send(replyFrame(request.id, reply));
       if (this.#paused) this.#regulate();
     });
+    // What it waits for may be a release that comes behind it.
+    if (waits) {
+      counted = false;
+      this.#inFlight -= 1;
+    }
     if (this.#inFlight >= IN_FLIGHT_MAX || this.#engine.congested) this.#regulate();
   }
 

@@ -5,7 +5,14 @@
  * the other.
  */
 import type { Clock } from '../common/clock.ts';
-import { asIno, asSessionId, type SessionId } from '../common/ids.ts';
+import {
+  asEpoch,
+  asIno,
+  asSessionId,
+  type Epoch,
+  type NodeId,
+  type SessionId,
+} from '../common/ids.ts';
 import type { Logger } from '../common/log.ts';
 import type { CommitPath } from './commit.ts';
 import { closeUnlinked } from './core/close-unlinked.ts';
@@ -25,11 +32,30 @@ export interface SessionIdentity extends PeerIntroduction {
   readonly instance: bigint;
 }
 
+/** Refusals, as the node reads them: end for good, or come back to a new session. */
+const SESSION_ENDED = 'session-ended';
+const EVICTED = 'evicted';
+
+interface Ending {
+  readonly code: string;
+  readonly message: string;
+  readonly isSilent: boolean;
+}
+
 type LiveState = Pick<Session, 'sepoch' | 'nodeId' | 'kind' | 'instance'>;
 
 export interface OpenedSession {
   readonly session: Session;
   readonly resumed: boolean;
+}
+
+/** It is over for good, durably. */
+export interface EndedSession {
+  readonly session: Session;
+  /** The epoch after its own. */
+  readonly sepoch: Epoch;
+  /** Its process has not said so, and no other one has taken its place. */
+  readonly isSilent: boolean;
 }
 
 export interface SessionTableOptions {
@@ -41,6 +67,10 @@ export interface SessionTableOptions {
 }
 
 export class SessionTable {
+  /** Called once for each session that ends in this life of the server. */
+  onEnd: (ended: EndedSession) => void = () => undefined;
+  /** Mounts that ended in an earlier life of the server, and whose leases may not have fallen. */
+  readonly ended: { readonly sid: SessionId; readonly sepoch: Epoch }[] = [];
   readonly #commit: CommitPath;
   readonly #ledger: Ledger;
   readonly #roster: Roster;
@@ -74,6 +104,11 @@ export class SessionTable {
     return [...this.#sessions.values()].filter(({ kind }) => kind === 'mount');
   }
 
+  /** The peer session of a node. */
+  peer(nodeId: NodeId): Session | undefined {
+    return this.#sessions.get(`${nodeId} peer`);
+  }
+
   find(sid: number): Session | undefined {
     return [...this.#sessions.values()].find((session) => session.sid === sid);
   }
@@ -87,14 +122,27 @@ export class SessionTable {
 
   /** Its process ends in good order. Resolves when nothing of the session is left. */
   leave(session: Session): Promise<void> {
-    const left = this.#turn.then(async () => {
+    const why = { code: SESSION_ENDED, message: 'this session has ended', isSilent: false };
+    return this.#remove(session, why);
+  }
+
+  /** Others wait for it in vain. Its process may come back, to a new session. */
+  evict(session: Session): Promise<void> {
+    // Nothing it still says counts from now on, nor is it told that it lives.
+    session.ended = true;
+    const message = 'this mount did not answer in time: it starts anew';
+    return this.#remove(session, { code: EVICTED, message, isSilent: true });
+  }
+
+  #remove(session: Session, why: Ending): Promise<void> {
+    const removed = this.#turn.then(async () => {
       const place = `${session.nodeId} ${session.kind}`;
       if (this.#sessions.get(place) !== session) return;
       this.#sessions.delete(place);
-      await this.#end(session);
+      await this.#endLive(session, why);
     });
-    this.#turn = left.catch(() => undefined);
-    return left;
+    this.#turn = removed.catch(() => undefined);
+    return removed;
   }
 
   async #open(identity: SessionIdentity): Promise<OpenedSession> {
@@ -107,7 +155,8 @@ export class SessionTable {
     }
     if (known !== undefined) {
       this.#sessions.delete(place);
-      await this.#end(known);
+      const message = 'a newer process of this node has taken over';
+      await this.#endLive(known, { code: SESSION_ENDED, message, isSilent: false });
     }
     const session = await this.#register(identity);
     this.#sessions.set(place, session);
@@ -135,11 +184,26 @@ export class SessionTable {
     return { sid, ...state, replies, sink: undefined, ended: false, heardMs };
   }
 
-  /** Fences the session, then drops what it kept; the record goes last, so a crash resumes here. */
-  async #end(session: Pick<Session, 'sid'> & Partial<Session>): Promise<void> {
-    const { sid } = session;
+  async #endLive(session: Session, { code, message, isSilent }: Ending): Promise<void> {
     session.ended = true;
-    session.sink?.close('session-ended', 'a newer process of this node has taken over');
+    session.sink?.close(code, message);
+    await this.#end(session.sid);
+    const { kind, sid } = session;
+    if (kind === 'mount') this.onEnd({ session, sepoch: asEpoch(session.sepoch + 1), isSilent });
+    else await this.forget(sid);
+  }
+
+  /** Nothing it held or wrote matters any more. */
+  async forget(sid: SessionId): Promise<void> {
+    await this.#change((txn) => forgetSession(txn, sid));
+    this.#log.info('a session ended', { sid });
+  }
+
+  /**
+   * Ends the session, then drops what it kept. The record stays until its leases have fallen, so a
+   * later life of the server finds out.
+   */
+  async #end(sid: SessionId): Promise<void> {
     await this.#change((txn) => endSession(txn, sid));
     for await (const page of pagesOf(this.#commit, family('o'))) {
       const inos = page
@@ -154,15 +218,15 @@ export class SessionTable {
         for (const [key] of page) txn.delete(key);
       });
     }
-    await this.#change((txn) => forgetSession(txn, sid));
-    this.#log.info('a session ended', { sid });
   }
 
   async #learn(key: string, value: Uint8Array): Promise<void> {
     const sid = asSessionId(decodeU64(key, 1));
     const { sepoch, nodeId, kind, instance } = storeCodecs.session.decode(value);
     if (instance === undefined) {
-      await this.#end({ sid });
+      await this.#end(sid);
+      if (kind === 'mount') this.ended.push({ sid, sepoch });
+      else await this.forget(sid);
       return;
     }
     const replies = await ReplyCache.load(sid, this.#commit, storeCodecs);

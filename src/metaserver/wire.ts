@@ -6,7 +6,15 @@ import type { Timespec as WireTimespec } from '../../gen/common.ts';
 import * as wire from '../../gen/meta.ts';
 import type { Attr, Timespec } from '../common/attr.ts';
 import { FsError } from '../common/errno.ts';
-import { asEpoch, asIno, type Epoch, type GroupId, type Ino, type NodeId } from '../common/ids.ts';
+import {
+  asEpoch,
+  asIno,
+  asSessionId,
+  type Epoch,
+  type GroupId,
+  type Ino,
+  type NodeId,
+} from '../common/ids.ts';
 import { nameFromBytes, nameToBytes } from '../common/name.ts';
 import { attrToWire, nodeIdFromBytes, nodeIdToBytes } from '../common/rpc/codec.ts';
 import type { FlushAttrRequest } from './core/flush-attr.ts';
@@ -17,6 +25,7 @@ import type { Group } from './core/records.ts';
 import type { RemoveRequest, RemoveResult } from './core/remove.ts';
 import type { RenameRequest, RenameResult } from './core/rename.ts';
 import type { SetAttrRequest } from './core/setattr.ts';
+import type { Fence } from './evictions.ts';
 import type { MutationId } from './reply-cache.ts';
 
 const INTEGER_MAX = BigInt(Number.MAX_SAFE_INTEGER);
@@ -167,6 +176,11 @@ function nodeIdOf(bytes: Uint8Array): NodeId {
   return nodeIdFromBytes(bytes);
 }
 
+export function fenceOf({ sid, sepoch }: wire.FencedRequest): Fence {
+  const session = asSessionId(integer(sid, 'a session'));
+  return { sid: session, sepoch: asEpoch(integer(sepoch, 'a session epoch')) };
+}
+
 export interface DialBackDone {
   readonly id: number;
   readonly reached: boolean;
@@ -249,21 +263,32 @@ export const EMPTY_RESULT: Result = { $case: 'empty', value: {} };
 
 /** The reply without its id, as it is stored and sent. */
 export function encodeResult(result: Result): Uint8Array {
-  return wire.Reply.encode({ id: 0n, errno: 0, message: '', result }).finish();
+  return wire.Reply.encode({ id: 0n, errno: 0, message: '', grants: [], result }).finish();
+}
+
+/** More of a reply that is encoded already: protobuf messages join by concatenation. */
+export function encodeGrants(grants: wire.Grant[]): Uint8Array {
+  return wire.Reply.encode({ id: 0n, errno: 0, message: '', grants, result: undefined }).finish();
 }
 
 /** The receiver makes an FsError again, which puts the code before the sentence. */
 export function encodeError(error: FsError): Uint8Array {
   const { errno } = error;
   const message = error.message.slice(`${error.code}: `.length);
-  return wire.Reply.encode({ id: 0n, errno, message, result: undefined }).finish();
+  return wire.Reply.encode({ id: 0n, errno, message, grants: [], result: undefined }).finish();
 }
 
 const REPLY_TAG = (3 << 3) | 2;
 
 /** A ServerFrame around an encoded reply; protobuf messages join by concatenation. */
 export function replyFrame(id: bigint, reply: Uint8Array): Buffer {
-  const head = wire.Reply.encode({ id, errno: 0, message: '', result: undefined }).finish();
+  const head = wire.Reply.encode({
+    id,
+    errno: 0,
+    message: '',
+    grants: [],
+    result: undefined,
+  }).finish();
   let length = head.length + reply.length;
   const prefix = [REPLY_TAG];
   for (; length > 127; length >>>= 7) prefix.push((length & 127) | 128);

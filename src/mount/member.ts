@@ -53,8 +53,8 @@ export interface MemberOptions {
 
 /** How long a request of the peer waits for an unreachable metaserver. */
 const WAIT_MS = 60_000;
-/** An answered keepalive that is older than this says nothing about now (L3 in docs/PROTOCOL.md). */
-const FRESH_MS = 10_000;
+/** The server counts 14 s from the receipt of what was sent before. */
+const LEASE_MS = 10_000;
 
 interface MemberParts {
   readonly peer: Peer;
@@ -71,6 +71,10 @@ export class Member implements AsyncDisposable {
   readonly service: ChunkService;
   readonly probe: PeerProbe;
   readonly session: PeerSession;
+  /** The metaserver answered a keepalive. */
+  onHeard: () => void = () => undefined;
+  /** It does not know these sessions any more. */
+  onEnded: (sids: readonly number[]) => void = () => undefined;
   readonly #options: MemberOptions;
   readonly #listener: ChunkListener;
   readonly #stack: DisposeStack;
@@ -105,7 +109,7 @@ export class Member implements AsyncDisposable {
     const peer = stack.use(
       await Peer.open({ ...peerOptions, ...(cacheBytes !== undefined && { cacheBytes }) }),
     );
-    const files = new WritebackFiles(join(state.dir, 'writeback'));
+    const files = new WritebackFiles(join(state.dir, 'writeback'), join(state.dir, 'lost+found'));
     stack.defer(() => files.closeAll());
     const left = await files.clear();
     if (left.length > 0) {
@@ -169,10 +173,7 @@ export class Member implements AsyncDisposable {
   }
 
   /** What a session of this node needs to begin. */
-  sessionOptions(
-    kind: SessionKind,
-    waitMs: number,
-  ): Omit<SessionOptions, 'onWelcome' | 'onPush' | 'onShare'> {
+  sessionOptions(kind: SessionKind, waitMs: number): Omit<SessionOptions, 'onWelcome' | 'onPush'> {
     const { advertise = '', clock, log, metaserver, state } = this.#options;
     return {
       address: metaserver,
@@ -198,10 +199,10 @@ export class Member implements AsyncDisposable {
     };
   }
 
-  /** The metaserver has answered so lately that it has not given up this node's sessions. */
-  get heardLately(): boolean {
-    const sentMs = this.#keepalive?.lastAnsweredSentMs;
-    return sentMs !== undefined && this.#options.clock.bootMs() - sentMs <= FRESH_MS;
+  /** Boot milliseconds when the leases of the session end (C12 in docs/PROTOCOL.md). */
+  leaseEndMs(session: SessionClient): number {
+    const heardMs = this.#keepalive?.heardOfMs(session.sid) ?? 0;
+    return Math.max(session.welcomedMs, heardMs) + LEASE_MS;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -227,9 +228,11 @@ export class Member implements AsyncDisposable {
         bootMs: () => clock.bootMs(),
         wallMs: () => wallMs(clock),
         log: log.child('keepalive'),
+        onAnswer: () => this.onHeard(),
         onAway: () => this.#restartSessions('the metaserver does not answer'),
         onEnded: (sids) => {
           log.warn('the metaserver has ended sessions of this node', { sids });
+          this.onEnded(sids);
         },
       }),
     );
@@ -243,7 +246,10 @@ export class Member implements AsyncDisposable {
   async #fetchAttr(ino: Ino): Promise<{ readonly size: number; readonly cuts: number }> {
     const session = this.#peerSession;
     if (session === undefined) return notYet();
-    const result = await session.request({ $case: 'getattr', value: { ino: BigInt(ino) } });
+    const result = await session.request({
+      $case: 'getattr',
+      value: { ino: BigInt(ino), committed: true },
+    });
     if (result.$case !== 'attr' || result.value.attr === undefined) {
       throw new FsError('EPROTO', 'a reply of the metaserver lacks attributes');
     }

@@ -1,11 +1,10 @@
 /**
- * Attributes and names as the metaserver last told them. They stay right while this mount is alone
- * (L1 in docs/PROTOCOL.md): every change of the namespace is asked for here then, and its reply is
- * learned before anybody waiting for it goes on, in the order the replies arrive. Replies that
- * depend on each other arrive in the order they were executed.
+ * Attributes and names as the metaserver last told them. They may be answered while this mount has
+ * a lease on the inode, or on the directory: whoever gives the lease up forgets them here. Every
+ * change of the namespace by this mount is learned from its reply before anybody waiting for it
+ * goes on; an older attribute version never replaces a newer one.
  *
- * Whatever makes an outcome unknown (a request given up, a stream lost) empties it. Bounded: the
- * oldest entries go first. Leases will take the place of being alone, entry by entry.
+ * Bounded: the oldest entries go first.
  */
 import type { Attr } from '../common/attr.ts';
 import { FsError } from '../common/errno.ts';
@@ -22,7 +21,9 @@ type ResultValue<Case extends OperationResult['$case']> = Extract<
 >['value'];
 
 const ATTRS_MAX = 65_536;
-const NAMES_MAX = 131_072;
+const DIRECTORIES_MAX = 16_384;
+/** Of one directory: beyond them it is asked about names anew. */
+const NAMES_MAX = 65_536;
 
 /** A Map that drops its oldest entry when it is full. */
 class BoundedMap<Key, Value> {
@@ -54,29 +55,38 @@ class BoundedMap<Key, Value> {
 }
 
 export class MetaCache {
+  /** What a reply said of an inode, as it arrives. */
+  onAttr: (attr: Attr) => void = () => undefined;
   readonly #attrs = new BoundedMap<Ino, Attr>(ATTRS_MAX);
-  readonly #names = new BoundedMap<string, Ino | 'absent'>(NAMES_MAX);
+  /** Names by directory. */
+  readonly #names = new BoundedMap<Ino, Map<string, Ino | 'absent'>>(DIRECTORIES_MAX);
+  readonly #holds: (ino: Ino) => boolean;
 
-  readonly #usable: () => boolean;
-
-  /** @param usable whether what was learned may be relied on at this moment */
-  constructor(usable: () => boolean = () => true) {
-    this.#usable = usable;
-  }
-
-  get isUsable(): boolean {
-    return this.#usable();
+  /** @param holds whether this mount has a lease on the inode at this moment */
+  constructor(holds: (ino: Ino) => boolean = () => true) {
+    this.#holds = holds;
   }
 
   attr(ino: Ino): Attr | undefined {
-    return this.#usable() ? this.#attrs.get(ino) : undefined;
+    return this.#holds(ino) ? this.#attrs.get(ino) : undefined;
   }
 
   /** The inode under a name, 'absent' when there is none, undefined when that is not known. */
   lookup(parent: Ino, name: string): Attr | 'absent' | undefined {
-    if (!this.#usable()) return undefined;
-    const ino = this.#names.get(nameKey(parent, name));
-    return ino === undefined || ino === 'absent' ? ino : this.#attrs.get(ino);
+    if (!this.#holds(parent)) return undefined;
+    const ino = this.#names.get(parent)?.get(name);
+    return ino === undefined || ino === 'absent' ? ino : this.attr(ino);
+  }
+
+  /** Names known in a directory. */
+  names(dir: Ino): string[] {
+    return [...(this.#names.get(dir)?.keys() ?? [])];
+  }
+
+  /** The lease on this inode is given up. */
+  forget(ino: Ino): void {
+    this.#attrs.delete(ino);
+    this.#names.delete(ino);
   }
 
   clear(): void {
@@ -84,18 +94,20 @@ export class MetaCache {
     this.#names.clear();
   }
 
-  /** Takes over what the metaserver answered. */
-  learn(op: Operation, reply: OperationResult | FsError): void {
+  /** Takes over what the metaserver answered, and what came with leases that were taken over. */
+  learn(
+    op: Operation,
+    reply: OperationResult | FsError,
+    grants: readonly { readonly attr?: WireAttr | undefined }[] = [],
+  ): void {
+    for (const { attr } of grants) this.#put(attr);
     if (reply instanceof FsError) this.#learnError(op, reply);
     else this.#learnResult(op, reply);
   }
 
   #learnError(op: Operation, error: FsError): void {
     if (op.$case !== 'lookup' || error.code !== 'ENOENT') return;
-    const parent = asIno(op.value.parent);
-    // Only a directory that is known to be there: names of a removed one are nobody's business.
-    if (this.#attrs.get(parent) === undefined) return;
-    this.#names.set(nameKey(parent, nameFromBytes(op.value.name)), 'absent');
+    this.#name(asIno(op.value.parent), nameFromBytes(op.value.name), 'absent');
   }
 
   #learnResult(op: Operation, reply: OperationResult): void {
@@ -112,7 +124,7 @@ export class MetaCache {
       case 'link':
         this.#put(reply.value.parent);
         this.#put(reply.value.attr);
-        if (op.$case === 'link') this.#names.delete(newNameKey(op.value));
+        if (op.$case === 'link') this.#unname(op.value.newParent, op.value.newName);
         return;
       case 'remove':
         if (op.$case === 'remove') this.#removed(op.value, reply.value);
@@ -134,12 +146,12 @@ export class MetaCache {
   #found(entry: { readonly parent: bigint; readonly name: Uint8Array }, attr?: WireAttr): void {
     const name = nameFromBytes(entry.name);
     if (attr === undefined || name === '.' || name === '..') return;
-    this.#names.set(nameKey(asIno(entry.parent), name), asIno(attr.ino));
+    this.#name(asIno(entry.parent), name, asIno(attr.ino));
   }
 
   #removed(op: OperationValue<'remove'>, { parent, attr }: ResultValue<'remove'>): void {
     this.#put(parent);
-    this.#names.set(nameKey(asIno(op.parent), nameFromBytes(op.name)), 'absent');
+    this.#name(asIno(op.parent), nameFromBytes(op.name), 'absent');
     this.#lostName(attr);
   }
 
@@ -147,8 +159,8 @@ export class MetaCache {
     this.#put(reply.parent);
     this.#put(reply.newParent);
     this.#put(reply.attr);
-    this.#names.delete(nameKey(asIno(op.parent), nameFromBytes(op.name)));
-    this.#names.delete(newNameKey(op));
+    this.#unname(op.parent, op.name);
+    this.#unname(op.newParent, op.newName);
     this.#lostName(reply.other);
   }
 
@@ -158,7 +170,7 @@ export class MetaCache {
     for (const { attr, name } of page.entries) {
       if (attr === undefined) continue;
       this.#put(attr);
-      this.#names.set(nameKey(dir, nameFromBytes(name)), asIno(attr.ino));
+      this.#name(dir, nameFromBytes(name), asIno(attr.ino));
     }
   }
 
@@ -173,14 +185,21 @@ export class MetaCache {
     if (wire === undefined) return;
     const attr = attrFromWire(wire);
     const known = this.#attrs.get(attr.ino);
-    if (known === undefined || known.av <= attr.av) this.#attrs.set(attr.ino, attr);
+    if (known !== undefined && known.av > attr.av) return;
+    this.#attrs.set(attr.ino, attr);
+    this.onAttr(attr);
   }
-}
 
-function nameKey(parent: Ino, name: string): string {
-  return `${parent}/${name}`;
-}
+  /** Without a lease on the directory nobody would tell when the name changes. */
+  #name(dir: Ino, name: string, found: Ino | 'absent'): void {
+    if (!this.#holds(dir)) return;
+    const known = this.#names.get(dir);
+    if (known === undefined || known.size >= NAMES_MAX) {
+      this.#names.set(dir, new Map([[name, found]]));
+    } else known.set(name, found);
+  }
 
-function newNameKey(op: { readonly newParent: bigint; readonly newName: Uint8Array }): string {
-  return nameKey(asIno(op.newParent), nameFromBytes(op.newName));
+  #unname(dir: bigint, name: Uint8Array): void {
+    this.#names.get(asIno(dir))?.delete(nameFromBytes(name));
+  }
 }

@@ -6,9 +6,15 @@ import type { RequestId } from '../../gen/meta.ts';
 import type { Attr, Timespec } from '../common/attr.ts';
 import { FsError } from '../common/errno.ts';
 import { asIno, type Ino, safeInteger } from '../common/ids.ts';
+import type { Grant, Keep, LeaseKind } from '../common/lease.ts';
 import { nameFromBytes, nameToBytes } from '../common/name.ts';
 import { attrFromWire, timeToWire } from '../common/rpc/codec.ts';
-import type { Operation, OperationResult, SessionClient } from '../common/rpc/session-client.ts';
+import type {
+  Learn,
+  Operation,
+  OperationResult,
+  SessionClient,
+} from '../common/rpc/session-client.ts';
 import type { HomeState } from './data/data-path.ts';
 import type { AttrChanges, MakeNode, RenameNode, RequestContext } from './driver/driver.ts';
 import { MetaCache } from './meta-cache.ts';
@@ -74,9 +80,31 @@ function timeChange(time: Timespec | 'now' | undefined): {
 
 type MetaSession = Pick<SessionClient, 'request' | 'up'>;
 
+/** A lease that is given up, or is going to be. */
+export interface LeaseRelease {
+  readonly ino: Ino;
+  readonly lseq: number;
+  readonly keep: Keep;
+  readonly open: boolean;
+  readonly progress: boolean;
+}
+
+/** Looks that go without a lease on what they look at. */
+export interface LookOptions {
+  readonly noGrant?: boolean;
+  /** What is committed, whoever may be writing. */
+  readonly committed?: boolean;
+  /** A lease on the directory is wanted too. */
+  readonly grantParent?: boolean;
+}
+
 export class MetaClient {
   /** What is known without asking. */
   readonly cache: MetaCache;
+  /** A lease came with a reply whose attributes are learned. */
+  onGrant: (ino: Ino, grant: Grant) => void = () => undefined;
+  /** Nobody knows what became of a change. */
+  onUnknown: () => void = () => undefined;
   readonly #session: MetaSession;
 
   constructor(session: MetaSession, cache = new MetaCache()) {
@@ -89,14 +117,46 @@ export class MetaClient {
     return this.#session.up;
   }
 
-  async lookup(context: RequestContext, parent: Ino, name: string): Promise<Attr> {
-    const value = { parent: BigInt(parent), name: nameToBytes(name) };
-    return attrOf((await this.#read('attr', { $case: 'lookup', value }, context)).attr);
+  async lookup(
+    context: RequestContext,
+    parent: Ino,
+    name: string,
+    { grantParent = false, noGrant }: LookOptions = {},
+  ): Promise<Attr> {
+    const value = { parent: BigInt(parent), name: nameToBytes(name), grantParent };
+    return attrOf((await this.#read('attr', { $case: 'lookup', value }, context, noGrant)).attr);
   }
 
-  async getattr(waiter: RequestContext | undefined, ino: Ino): Promise<Attr> {
-    const value = { ino: BigInt(ino) };
-    return attrOf((await this.#read('attr', { $case: 'getattr', value }, waiter)).attr);
+  async getattr(
+    waiter: RequestContext | undefined,
+    ino: Ino,
+    { committed = false, noGrant }: LookOptions = {},
+  ): Promise<Attr> {
+    const value = { ino: BigInt(ino), committed };
+    return attrOf((await this.#read('attr', { $case: 'getattr', value }, waiter, noGrant)).attr);
+  }
+
+  /** Waits its turn; the lease itself comes by onGrant. */
+  async lease(ino: Ino, kind: LeaseKind): Promise<Attr> {
+    const value = { ino: BigInt(ino), exclusive: kind === 'exclusive' };
+    return attrOf((await this.#read('attr', { $case: 'lease', value })).attr);
+  }
+
+  async release(releases: readonly LeaseRelease[]): Promise<void> {
+    const leases = releases.map(({ ino, lseq, keep, open, progress }) => ({
+      ino: BigInt(ino),
+      lseq: BigInt(lseq),
+      keepShared: keep === 'shared',
+      open,
+      progress,
+    }));
+    await this.#read('empty', { $case: 'release', value: { leases } });
+  }
+
+  /** No lease of an earlier life of the metaserver is held; these files are open. */
+  async settled(open: readonly Ino[]): Promise<void> {
+    const value = { open: open.map((ino) => BigInt(ino)) };
+    await this.#read('empty', { $case: 'settled', value });
   }
 
   async readlink(context: RequestContext, ino: Ino): Promise<string> {
@@ -250,8 +310,9 @@ export class MetaClient {
     expected: Case,
     op: Operation,
     waiter?: RequestContext,
+    noGrant = false,
   ): Promise<ResultOf<Case>> {
-    return resultOf(expected, await this.#request(op, undefined, waiter));
+    return resultOf(expected, await this.#request(op, undefined, waiter, noGrant));
   }
 
   async #change<Case extends OperationResult['$case']>(
@@ -263,16 +324,25 @@ export class MetaClient {
     return resultOf(expected, await this.#request(op, requestId(context, nth), context));
   }
 
-  async #request(op: Operation, id?: RequestId, waiter?: RequestContext): Promise<OperationResult> {
+  async #request(
+    op: Operation,
+    id?: RequestId,
+    waiter?: RequestContext,
+    noGrant = false,
+  ): Promise<OperationResult> {
     let answered = false;
+    const learn: Learn = (reply, grants) => {
+      answered = true;
+      for (const { ino, exclusive, lseq } of grants) {
+        const kind = exclusive ? 'exclusive' : 'shared';
+        this.onGrant(asIno(ino), { kind, lseq: safeInteger(lseq) });
+      }
+      this.cache.learn(op, reply, grants);
+    };
     try {
-      return await this.#session.request(op, id, waiter, (reply) => {
-        answered = true;
-        this.cache.learn(op, reply);
-      });
+      return await this.#session.request(op, id, waiter, learn, noGrant);
     } catch (error) {
-      // Nobody knows what became of it.
-      if (!answered) this.cache.clear();
+      if (!answered && id !== undefined) this.onUnknown();
       throw error;
     }
   }

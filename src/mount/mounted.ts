@@ -7,6 +7,7 @@ import type { Logger } from '../common/log.ts';
 import { DFS_SUBTYPE } from '../common/mount-table.ts';
 import type { SessionClient } from '../common/rpc/session-client.ts';
 import type { CapabilityMask } from './driver/native/capabilities.ts';
+import type { NativeKernelCache } from './driver/native/kernel-cache.ts';
 import { NativeDriver } from './driver/native/native-driver.ts';
 import type { Vfs } from './vfs/vfs.ts';
 
@@ -37,6 +38,9 @@ export interface MountedOptions {
   readonly source: string;
   readonly session: SessionClient;
   readonly vfs: Vfs;
+  readonly kernel: NativeKernelCache;
+  /** Where the guardian reads what the kernel keeps. */
+  readonly cacheTable: string;
   readonly mask: CapabilityMask;
   readonly clock: Clock;
   readonly log: Logger;
@@ -91,6 +95,7 @@ export class Mounted {
         options: `default_permissions${request.allowOther ? ',allow_other' : ''}`,
         mask: options.mask,
         fs: options.vfs.fs,
+        keeps: { kernel: options.kernel, tablePath: options.cacheTable },
         clock: options.clock,
         log,
         onEnd: (errno) => {

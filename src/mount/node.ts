@@ -2,6 +2,7 @@
  * The node process: this machine's part in the cluster, and at most one mount. Owns the order of
  * start and end; everything it decides is decided in the parts.
  */
+import { join } from 'node:path';
 import { SessionKind } from '../../gen/meta.ts';
 import type { Address } from '../common/address.ts';
 import { FsError } from '../common/errno.ts';
@@ -10,8 +11,7 @@ import { SessionClient } from '../common/rpc/session-client.ts';
 import { mountData } from './data/mount-data.ts';
 import type { CapabilityMask } from './driver/native/capabilities.ts';
 import { Member, type MemberOptions } from './member.ts';
-import { MetaCache } from './meta-cache.ts';
-import { MetaClient } from './meta-client.ts';
+import { MountLeases } from './mount-leases.ts';
 import { Mounted, type MountRequest } from './mounted.ts';
 import { buildStatus, type NodeStatus } from './status.ts';
 import { Vfs } from './vfs/vfs.ts';
@@ -149,26 +149,31 @@ export class DfsNode implements AsyncDisposable {
     const member = this.#member;
     await using stack = new DisposeStack();
     const waitMs = request.waitMs ?? WAIT_MS;
-    const cache = new MetaCache(() => session.up && session.alone && member.heardLately);
-    const session: SessionClient = stack.use(
+    const bootMs = (): number => clock.bootMs();
+    const leasing = new MountLeases({ member, log, bootMs });
+    const session = stack.use(
       await SessionClient.open({
         ...member.sessionOptions(SessionKind.MOUNT, waitMs),
-        onWelcome: () => cache.clear(),
-        onShare: () => cache.clear(),
-        onPush: () => undefined,
+        onWelcome: (welcome) => leasing.onWelcome(welcome),
+        onPush: (frame) => leasing.onPush(frame),
       }),
     );
     stack.defer(() => session.leave(LATE_MS));
     stack.use(member.keepAlive(session));
-    const meta = new MetaClient(session, cache);
-    const bootMs = (): number => clock.bootMs();
+    const { kernel, leases } = leasing;
+    const meta = leasing.begin(session);
+    stack.use(leasing);
     const data = mountData(member.data, { session, meta, waitMs: waitMs / 2, log, bootMs });
     const showAs = { uid: request.uid, gid: request.gid };
+    const vfs = new Vfs({ meta, leases, kernel, data, clock, log, showAs });
+    leasing.vfs = vfs;
     return await Mounted.start({
       request,
       source: `dfs:${state.clusterName}`,
       session,
-      vfs: new Vfs({ meta, data, clock, log, showAs }),
+      vfs,
+      kernel,
+      cacheTable: join(state.dir, 'run', 'kernel-cache'),
       mask,
       clock,
       log,

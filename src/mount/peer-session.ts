@@ -6,7 +6,7 @@
 import type { ClusterStatusReply, DialBack, ServerFrame, Welcome } from '../../gen/meta.ts';
 import type { GroupView, PeerView } from '../common/cluster-map.ts';
 import { FsError } from '../common/errno.ts';
-import { asIno, type Ino, type NodeId } from '../common/ids.ts';
+import { asIno, type Ino, type NodeId, safeInteger } from '../common/ids.ts';
 import { TaskGroup } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import { nodeIdFromBytes, nodeIdToBytes } from '../common/rpc/codec.ts';
@@ -29,7 +29,7 @@ export interface PeerSessionOptions {
   /** Where the metaserver is dialled: other peers on its host are reached there too. */
   readonly metaserver: string;
   readonly store: Pick<ChunkStore, 'setGroups' | 'space'>;
-  readonly home: Pick<Home, 'remove'>;
+  readonly home: Pick<Home, 'fence' | 'remove'>;
   readonly view: ClusterView;
   readonly probe: PeerProbe;
   readonly log: Logger;
@@ -97,10 +97,15 @@ export class PeerSession {
         this.#dialBacks.push(body.value);
         this.#collect();
         return;
+      case 'fence': {
+        const { sid, sepoch } = body.value;
+        this.#tasks.run(() => this.#fence(sid, sepoch));
+        return;
+      }
       case 'welcome':
       case 'reply':
       case 'refusal':
-      case 'share':
+      case 'recall':
       case undefined:
         // The session's own affair.
         return;
@@ -137,6 +142,12 @@ export class PeerSession {
     }
     const value = { inos: inos.map((ino) => BigInt(ino)) };
     await session.request({ $case: 'reclaimDone', value });
+  }
+
+  /** Rule C14: confirmed when nothing that came earlier is under way any more. */
+  async #fence(sid: bigint, sepoch: bigint): Promise<void> {
+    await this.#options.home.fence(safeInteger(sid), safeInteger(sepoch));
+    await this.#session?.request({ $case: 'fenced', value: { sid, sepoch } });
   }
 
   /** Whether a peer that joins can be reached from here (K3 in docs/PROTOCOL.md). */

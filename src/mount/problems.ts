@@ -14,6 +14,9 @@ export interface ProblemSources {
   readonly member: Member;
   readonly mounted: Mounted | undefined;
   readonly clock: Clock;
+  readonly stateDir: string;
+  /** Files in lost+found. */
+  readonly lostFiles: number;
   /** The metaserver answers. */
   readonly reachable: boolean;
 }
@@ -33,6 +36,15 @@ function* found(sources: ProblemSources): Iterable<Problem> {
   const skewMs = sources.member.wallSkewMs;
   if (Math.abs(skewMs) > SKEW_MS_MAX) yield clockOff(skewMs);
   yield* stuckRequest(sources);
+  if (sources.lostFiles > 0) yield lostFiles(sources);
+}
+
+function lostFiles({ lostFiles: count, stateDir }: ProblemSources): Problem {
+  return {
+    code: 'lost-and-found',
+    message: `${count === 1 ? 'what was written to 1 file' : `what was written to ${count} files`} could not be merged with what others wrote`,
+    action: `see ${stateDir}/lost+found (INODE.LEASE, each byte in its place), and remove what is not needed`,
+  };
 }
 
 function secondsSince({ clock }: ProblemSources, sinceMs: number): number {

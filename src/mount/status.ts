@@ -1,8 +1,10 @@
 /** The status document of a node, gathered from what its parts know at this moment. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { ClusterStatusReply, PeerStatus } from '../../gen/meta.ts';
 import { formatAddress } from '../common/address.ts';
 import type { Clock } from '../common/clock.ts';
-import { FsError } from '../common/errno.ts';
+import { FsError, systemCode, toFsError } from '../common/errno.ts';
 import { safeInteger } from '../common/ids.ts';
 import { within } from '../common/lifecycle.ts';
 import type { Member, NodeState } from './member.ts';
@@ -144,6 +146,15 @@ function cacheEntry({ data, service }: Member): NodeStatus['cache'] {
   };
 }
 
+async function lostFiles(stateDir: string): Promise<number> {
+  try {
+    return (await readdir(join(stateDir, 'lost+found'))).length;
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return 0;
+    throw toFsError(error, 'cannot look into lost+found');
+  }
+}
+
 /** What the metaserver says now, or said before it went away. */
 export async function buildStatus(sources: StatusSources): Promise<NodeStatus> {
   const { member, mounted, state } = sources;
@@ -168,10 +179,18 @@ export async function buildStatus(sources: StatusSources): Promise<NodeStatus> {
     cache: cacheEntry(member),
     listen: { peer: address === undefined ? null : formatAddress(address) },
     fuse: { requests: Object.fromEntries(counts) },
-    leases: {},
+    leases: { held: mounted?.vfs.leaseCount ?? 0 },
     replication: { degraded: 0, missing: 0, etaSeconds: 0 },
     inodes: safeInteger(cluster?.inodes ?? 0n),
     reclaimPending: safeInteger(cluster?.reclaimPending ?? 0n),
-    problems: [...localProblems({ ...sources, reachable }), ...(now?.problems ?? [])],
+    problems: [
+      ...localProblems({
+        ...sources,
+        stateDir: state.dir,
+        lostFiles: await lostFiles(state.dir),
+        reachable,
+      }),
+      ...(now?.problems ?? []),
+    ],
   };
 }

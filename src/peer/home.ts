@@ -7,6 +7,7 @@ import { FsError } from '../common/errno.ts';
 import type { Ino } from '../common/ids.ts';
 import type { Logger } from '../common/log.ts';
 import type { BlockRun, BlockVersions, ChunkStore, FileRight } from './chunk-store.ts';
+import { Fences } from './core/fences.ts';
 
 /** Later calls about an older one are answered by asking the metaserver. */
 const REMOVED_MAX = 100_000;
@@ -37,6 +38,9 @@ export class Home {
    * know of it.
    */
   readonly #unsynced = new Map<Ino, number>();
+  readonly #fences = new Fences();
+  /** Changes for other peers that are under way, by session. */
+  readonly #changing = new Map<number, Set<Promise<unknown>>>();
 
   constructor(options: HomeOptions) {
     this.#options = options;
@@ -82,8 +86,26 @@ export class Home {
     this.#advance(ino, right.cuts);
   }
 
+  /**
+   * Nothing of this session is let in below this epoch from now on. Resolves when what was let in
+   * before is done.
+   */
+  async fence(sid: number, sepoch: number): Promise<void> {
+    this.#fences.fence(sid, sepoch);
+    await Promise.allSettled([...(this.#changing.get(sid) ?? [])]);
+  }
+
+  /** The mount of this node works on the file under this lease. */
+  follow(ino: Ino, lseq: number): void {
+    this.#fences.follow(ino, lseq);
+  }
+
   /** As cut, for another peer: durable when it resolves. */
-  async cutFor(right: FileRight, ino: Ino, size: number): Promise<void> {
+  cutFor(right: FileRight, ino: Ino, size: number): Promise<void> {
+    return this.#change(right, ino, () => this.#cutFor(right, ino, size));
+  }
+
+  async #cutFor(right: FileRight, ino: Ino, size: number): Promise<void> {
     const { store } = this.#options;
     store.check(right);
     if (this.#known.get(ino) !== right.cuts - 1 || this.#settling.has(ino)) {
@@ -99,13 +121,19 @@ export class Home {
   /** @param target as long as the run */
   read(right: FileRight, ino: Ino, run: BlockRun, target: Uint8Array): Promise<BlockVersions> {
     const { store } = this.#options;
-    return this.#admitted(right, ino, () => store.readBlocks(right.rg, ino, run, target));
+    return this.#admitted(right, ino, () => {
+      this.#fences.follow(ino, right.lseq);
+      return store.readBlocks(right.rg, ino, run, target);
+    });
   }
 
   write(right: FileRight, ino: Ino, offset: number, data: Uint8Array): Promise<void> {
     const { store } = this.#options;
-    return this.#admitted(right, ino, () =>
-      store.commit(right, ino, { kind: 'write', offset, data }),
+    return this.#change(right, ino, () =>
+      this.#admitted(right, ino, () => {
+        this.#checkLease(right, ino);
+        return store.commit(right, ino, { kind: 'write', offset, data });
+      }),
     );
   }
 
@@ -120,6 +148,32 @@ export class Home {
       this.onRemoved(ino);
     }
     await this.#options.store.remove(inos);
+  }
+
+  /** @throws FsError ENOLCK the session was evicted, or somebody else has the file by now */
+  #checkLease(right: FileRight, ino: Ino): void {
+    if (this.#fences.isEvicted(right)) {
+      throw new FsError('ENOLCK', `session ${right.sid} was evicted`);
+    }
+    if (this.#fences.isLate({ ino, lseq: right.lseq })) {
+      throw new FsError('ENOLCK', `inode ${ino} is written under a younger lease`);
+    }
+    this.#fences.follow(ino, right.lseq);
+  }
+
+  /** A change by another peer's session, which a fence waits for. */
+  async #change(right: FileRight, ino: Ino, change: () => Promise<void>): Promise<void> {
+    this.#checkLease(right, ino);
+    const changing = this.#changing.get(right.sid) ?? new Set();
+    this.#changing.set(right.sid, changing);
+    const done = change();
+    changing.add(done);
+    try {
+      await done;
+    } finally {
+      changing.delete(done);
+      if (changing.size === 0) this.#changing.delete(right.sid);
+    }
   }
 
   /** Acts for another peer once the cuts it knows of are made, on disk too, with no wait between. */

@@ -63,7 +63,13 @@ export class SimClient implements Client {
       ? { connection: this.#instance, unique: BigInt(id), acked: BigInt(oldest - 1) }
       : undefined;
     const key = named ? `${this.#nodeId}.${this.#instance}.${id}` : undefined;
-    const sent = { id, client: this, op, request: { id: BigInt(id), requestId, op: wire }, key };
+    const sent = {
+      id,
+      client: this,
+      op,
+      request: { id: BigInt(id), requestId, noGrant: true, op: wire },
+      key,
+    };
     this.outstanding.set(id, sent);
     return sent;
   }

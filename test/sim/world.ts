@@ -12,7 +12,7 @@ import { foundingWrites } from '../../src/metaserver/cluster.ts';
 import type { Writes } from '../../src/metaserver/core/txn.ts';
 import { MetaEngine } from '../../src/metaserver/engine.ts';
 import type { Kv } from '../../src/metaserver/kv.ts';
-import type { Session } from '../../src/metaserver/session.ts';
+import { GONE_MS, type Session, type SessionSink } from '../../src/metaserver/session.ts';
 import { Binding } from './binding.ts';
 import { applyWrites, HeldKv, tick } from './held-kv.ts';
 import { Database } from './invariants.ts';
@@ -289,10 +289,31 @@ export class World {
       assert.equal(known && session.sid !== client.sid, false, 'a session was not resumed');
       assert.equal(known && !resumed, false, 'a session was not resumed');
       client.welcome(session);
+      if (session.kind === 'mount') this.#settle(session);
     }
     // Files of the mounts, whose nodes store nothing, go to a peer that is here.
     assert.ok(this.#peer.session);
+    this.#peer.session.sink = { push: (body) => this.#pushed(body), close: () => undefined };
     engine.attach(this.#peer.session, () => undefined);
+    // A session that was ending may have had leases for so long.
+    this.#clock.advance(GONE_MS);
+    for (const { session } of [...this.#mounts, this.#peer]) if (session) engine.heard(session);
+    engine.sweep();
+    await this.#pumpRounds(2);
+  }
+
+  /** The only home confirms that it refuses an ended session. */
+  #pushed(body: Parameters<SessionSink['push']>[0]): void {
+    const { session } = this.#peer;
+    if (body.$case !== 'fence' || session === undefined) return;
+    const op = { $case: 'fenced' as const, value: body.value };
+    this.#engine?.execute(session, { id: 0n, requestId: undefined, op }, () => undefined);
+  }
+
+  /** A server that starts anew waits for this. */
+  #settle(session: Session): void {
+    const op = { $case: 'settled' as const, value: { open: [] } };
+    this.#engine?.execute(session, { id: 0n, requestId: undefined, op }, () => undefined);
   }
 
   #onCommit(writes: Writes): void {

@@ -17,6 +17,8 @@ export interface ClusterOptions {
   /** Machines in the network; those beyond the nodes are for strangers. */
   readonly machines?: number;
   readonly network: ClusterNetwork;
+  /** For every process. */
+  readonly env?: Readonly<Record<string, string>>;
   /** More arguments for every `dfs mount`. */
   readonly mountArgs?: readonly string[];
   /** Nodes that join without being allowed to serve data, by index. */
@@ -130,7 +132,8 @@ export class TestCluster {
     const machine = this.network?.node(index);
     const host = machine?.address ?? '127.0.0.1';
     const name = NAMES[index] ?? `node${index}`;
-    const dfs = await DfsUnderTest.createOwned({}, undefined, machine?.prefix);
+    const { env = {} } = this.#options;
+    const dfs = await DfsUnderTest.createOwned(env, undefined, machine?.prefix);
     const mountArgs = ['--name', name, ...this.#listeners(index, host)];
     this.#nodes.push({ index, name, host, dfs, mountArgs });
     await dfs.mount([...mountArgs, ...(this.#options.mountArgs ?? [])]);

@@ -77,7 +77,7 @@ export class ScriptedMetaserver implements AsyncDisposable {
         resumed: true,
         clusterName: 'test',
         groups: [],
-        alone: true,
+        serverEpoch: 1n,
       },
     });
   }
@@ -88,7 +88,13 @@ export class ScriptedMetaserver implements AsyncDisposable {
   }
 
   reply(id: bigint): void {
-    const value = { id, errno: 0, message: '', result: { $case: 'empty' as const, value: {} } };
+    const value = {
+      id,
+      errno: 0,
+      message: '',
+      grants: [],
+      result: { $case: 'empty' as const, value: {} },
+    };
     this.#write({ $case: 'reply', value });
   }
 

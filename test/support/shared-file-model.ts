@@ -4,8 +4,8 @@ type Values = ReadonlySet<number>;
 
 /**
  * What a file that two machines write may hold: for each position the values it may have, which is
- * one where nothing is open. Each machine writes only positions of its own, so that their order
- * does not matter; what a cut or a crash leaves of bytes that were not published is open.
+ * one where nothing is open. Both see the last write, whoever made it; what a crash leaves of bytes
+ * that were not published is open.
  */
 export class SharedFileModel {
   /** The file is at least this long, not counting what is not published. */
@@ -20,8 +20,8 @@ export class SharedFileModel {
   readonly #waitingEnd = new Map<string, number>();
   /** Positions changed at the home since its last sync, and what they may have held before. */
   readonly #unsynced = new Map<number, Values>();
-  /** Machines that do not know of a cut by the other: whether they write before it is open. */
-  readonly #behind = new Set<string>();
+  /** The machine that may write at the moment. */
+  #holder: string | undefined;
   readonly #home: string;
 
   constructor(home: string, sizeMax: number) {
@@ -29,12 +29,14 @@ export class SharedFileModel {
     this.#bytes = new Uint8Array(sizeMax);
   }
 
-  /** It has looked at the metaserver. */
-  opened(who: string): void {
-    this.#behind.delete(who);
+  /** It has the right to read and write from now on: whoever had it has published. */
+  takes(who: string): void {
+    if (this.#holder !== undefined && this.#holder !== who) this.published(this.#holder);
+    this.#holder = who;
   }
 
   write(who: string, offset: number, data: Uint8Array): void {
+    this.takes(who);
     const end = offset + data.length;
     const waiting = this.#waitingOf(who);
     for (const [at, value] of data.entries()) {
@@ -42,13 +44,10 @@ export class SharedFileModel {
       const before = this.allowed(position);
       add(waiting, position, before);
       if (who === this.#home) add(this.#unsynced, position, before);
-      this.#put(
-        position,
-        this.#behind.has(who) ? union(before, new Set([value])) : new Set([value]),
-      );
+      this.#put(position, new Set([value]));
     }
     this.sizeMax = Math.max(this.sizeMax, end);
-    if (!this.#behind.has(who)) this.#waitingEnd.set(who, Math.max(this.#endOf(who), end));
+    this.#waitingEnd.set(who, Math.max(this.#endOf(who), end));
   }
 
   published(who: string): void {
@@ -64,25 +63,15 @@ export class SharedFileModel {
     this.#unsynced.clear();
   }
 
-  resized(who: string, other: string, size: number): void {
+  resized(who: string, size: number): void {
+    this.takes(who);
     this.published(who);
-    this.#behind.delete(who);
-    if (size >= this.sizeMax) {
-      this.#base = size;
-      this.sizeMax = size;
-      return;
-    }
-    const waiting = this.#waitingOf(other);
-    const ends = [...waiting.keys()].filter((position) => position >= size);
     for (let position = size; position < this.sizeMax; position += 1) {
-      const zero = new Set([0]);
-      this.#put(position, waiting.has(position) ? union(this.allowed(position), zero) : zero);
+      this.#put(position, new Set([0]));
       this.#unsynced.delete(position);
     }
     this.#base = size;
-    this.sizeMax = ends.reduce((end, position) => Math.max(end, position + 1), size);
-    this.#waitingEnd.delete(other);
-    this.#behind.add(other);
+    this.sizeMax = size;
   }
 
   /** Its process ended: of what it has not published anything may be there. */
@@ -91,6 +80,7 @@ export class SharedFileModel {
       this.#put(position, union(this.allowed(position), before));
     }
     this.#forget(who);
+    if (this.#holder === who) this.#holder = undefined;
   }
 
   /** So did the home, and what was not synced there may be lost. */
@@ -109,39 +99,24 @@ export class SharedFileModel {
     return this.#open.get(position) ?? new Set([this.#bytes[position] ?? 0]);
   }
 
-  /** What a machine may see that has just opened the file. */
-  visible(position: number, other: string): Values {
-    return union(this.allowed(position), this.#waitingOf(other).get(position) ?? new Set());
-  }
-
-  /** What it wrote last is what it sees. */
-  isSure(who: string): boolean {
-    return !this.#behind.has(who);
-  }
-
   /** Everybody has closed the file, and this is what is there. */
   settle(found: Uint8Array, note: string): void {
     const sizes = `${this.#base} to ${this.sizeMax}`;
     const fits = found.length >= this.#base && found.length <= this.sizeMax;
     assert.ok(fits, `${note}: ${found.length} bytes, not ${sizes}`);
-    this.check(found, 0, note, (position) => this.allowed(position));
+    this.check(found, 0, note);
     this.#bytes.fill(0);
     this.#bytes.set(found);
     this.#base = found.length;
     this.sizeMax = found.length;
     this.#open.clear();
-    this.#behind.clear();
+    this.#holder = undefined;
   }
 
-  check(
-    found: Uint8Array,
-    offset: number,
-    note: string,
-    allowed: (position: number) => Values | undefined,
-  ): void {
+  check(found: Uint8Array, offset: number, note: string): void {
     for (const [at, value] of found.entries()) {
-      const values = allowed(offset + at);
-      if (values === undefined || values.has(value)) continue;
+      const values = this.allowed(offset + at);
+      if (values.has(value)) continue;
       assert.fail(`${note}: ${value} at ${offset + at}, not ${[...values].join(' or ')}`);
     }
   }

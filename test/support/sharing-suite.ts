@@ -95,7 +95,8 @@ async function afterRestart({ writer, reader }: Pair): Promise<void> {
   await reader.dfs.mount(reader.mountArgs);
   assert.equal(await reader.dfs.ok('sha256sum < large', LONG_MS), sum);
   const { bytesFetched } = (await statusOf(reader)).cache;
-  assert.ok(bytesFetched > 0 && bytesFetched <= BLOCK, `${bytesFetched} bytes were fetched`);
+  // Two requests of the kernel at once may each ask for it.
+  assert.ok(bytesFetched > 0 && bytesFetched <= 2 * BLOCK, `${bytesFetched} bytes were fetched`);
 }
 
 function canDropCaches(): boolean {

@@ -14,7 +14,7 @@ import { errnoName, FsError } from '../../src/common/errno.ts';
 import { asClusterId, asEpoch, asNodeId, type Ino } from '../../src/common/ids.ts';
 import { delay } from '../../src/common/lifecycle.ts';
 import { silentLogger } from '../../src/common/log.ts';
-import type { Operation, OperationResult } from '../../src/common/rpc/session-client.ts';
+import type { Learn, Operation, OperationResult } from '../../src/common/rpc/session-client.ts';
 import { foundingWrites } from '../../src/metaserver/cluster.ts';
 import { MetaEngine } from '../../src/metaserver/engine.ts';
 import { MemoryKv } from '../../src/metaserver/kv.ts';
@@ -27,8 +27,6 @@ import type { CallHooks, PeerCall } from './world-client.ts';
 import { type RequestIdLike, WorldNode } from './world-node.ts';
 
 const CLUSTER = asClusterId('cc'.repeat(16));
-
-type Answered = (answer: OperationResult | FsError) => void;
 
 /** Deep enough for every promise that is settled to have had its effect. */
 export async function turns(count = 20): Promise<void> {
@@ -126,6 +124,8 @@ export class TwoWorlds implements CallHooks {
     node.isDead = true;
     this.#nodes.delete(node.name);
     node.close();
+    // Nobody would wait for its leases longer than this.
+    await this.execute(node.mountSession, { $case: 'leave', value: {} });
     await this.engine.detach(node.peerSession);
     await turns();
   }
@@ -156,14 +156,14 @@ export class TwoWorlds implements CallHooks {
     session: Session,
     op: Operation,
     requestId?: RequestIdLike,
-    learn?: Answered,
+    learn?: Learn,
   ): Promise<OperationResult> {
     return new Promise((resolve, reject) => {
       this.engine.execute(session, { id: 1n, requestId, op }, (bytes) => {
-        const { errno, message, result } = Reply.decode(bytes);
+        const { errno, message, grants, result } = Reply.decode(bytes);
         const failure = new FsError(errno === 0 ? 'EPROTO' : errnoName(errno), message);
         const answer = errno === 0 && result !== undefined ? result : failure;
-        learn?.(answer);
+        learn?.(answer, grants);
         if (answer instanceof FsError) reject(answer);
         else resolve(answer);
       });

@@ -33,13 +33,27 @@ import type { Session } from '../../src/metaserver/session.ts';
 import { FileData } from '../../src/mount/data/file-data.ts';
 import { LocalData } from '../../src/mount/data/local-data.ts';
 import { ClusterView, Rights } from '../../src/mount/data/rights.ts';
-import type { FileSystem, RequestContext } from '../../src/mount/driver/driver.ts';
+import type {
+  AbsentResult,
+  EntryResult,
+  FileSystem,
+  RequestContext,
+} from '../../src/mount/driver/driver.ts';
+import { Leases } from '../../src/mount/leases.ts';
+import { MetaCache } from '../../src/mount/meta-cache.ts';
 import { MetaClient } from '../../src/mount/meta-client.ts';
 import { refresh } from '../../src/mount/vfs/refresh.ts';
 import { Vfs } from '../../src/mount/vfs/vfs.ts';
 import type { ChunkStore, StoreSpace } from '../../src/peer/chunk-store.ts';
 import { Home } from '../../src/peer/home.ts';
+import { FakeKernelCache } from './fake-kernel-cache.ts';
 import { MemoryChunkStore } from './memory-chunk-store.ts';
+
+/** @throws FsError ENOENT, as the kernel reads an answer that says so */
+export function foundIn(entry: EntryResult | AbsentResult): EntryResult {
+  if ('absent' in entry) throw new FsError('ENOENT', 'no such name');
+  return entry;
+}
 
 const CLUSTER = asClusterId('cc'.repeat(16));
 const NODE = asNodeId('01'.repeat(16));
@@ -53,6 +67,8 @@ export class VfsWorld {
   readonly clock = new ManualClock();
   readonly vfs: Vfs;
   readonly meta: MetaClient;
+  readonly leases: Leases;
+  readonly kernel = new FakeKernelCache();
   readonly home: Home;
   readonly fs: FileSystem;
   /** Operations in the order they reached the engine. */
@@ -79,10 +95,26 @@ export class VfsWorld {
     const { store, peer } = parts;
     const rgEpoch = asEpoch(parts.engine.groupsOf(peer)[0]?.epoch ?? 0n);
     store.setGroups([{ rg: GROUP, epoch: rgEpoch, primary: NODE, members: [NODE] }]);
-    this.meta = new MetaClient({
-      up: true,
-      request: (op, id, _waiter, learn) => this.#request(op, id, learn),
+    this.leases = new Leases({
+      kernel: this.kernel,
+      log: silentLogger,
+      bootMs: () => this.clock.bootMs(),
+      endMs: () => Number.MAX_SAFE_INTEGER,
+      ask: (ino, kind) => this.meta.lease(ino, kind),
+      release: (releases) => this.meta.release(releases),
     });
+    this.meta = new MetaClient(
+      { up: true, request: (op, id, _waiter, learn) => this.#request(op, id, learn) },
+      new MetaCache((ino) => this.leases.holds(ino)),
+    );
+    this.meta.onGrant = (ino, grant) => this.leases.granted(ino, grant);
+    this.meta.onUnknown = () => this.leases.expire();
+    this.#session.sink = {
+      push: (body) => {
+        if (body.$case === 'recall') this.leases.recalled(body.value);
+      },
+      close: () => undefined,
+    };
     const view = new ClusterView();
     view.lead([{ rg: GROUP, epoch: rgEpoch, primary: NODE, members: [NODE] }]);
     const rights = new Rights({ view, session: () => ({ sid: 1, sepoch: 1 }) });
@@ -98,6 +130,8 @@ export class VfsWorld {
     const data = new FileData({ view, tasks, local, remote: local, space });
     this.vfs = new Vfs({
       meta: this.meta,
+      leases: this.leases,
+      kernel: this.kernel,
       data,
       clock: this.clock,
       log: silentLogger,
@@ -161,7 +195,7 @@ export class VfsWorld {
 
   async write(fh: Fh, offset: number, text: string): Promise<void> {
     const data = Buffer.from(text, 'latin1');
-    await this.fs.write(this.context(), { fh, offset, data, killSuidGid: false });
+    await this.fs.write(this.context(), { fh, offset, data, killSuidGid: false, mapped: false });
   }
 
   async read(fh: Fh, length = 4096): Promise<string> {
@@ -175,7 +209,7 @@ export class VfsWorld {
   }
 
   async lookup(name: string): Promise<Ino> {
-    return (await this.fs.lookup(this.context(), ROOT_INO, name)).attr.ino;
+    return foundIn(await this.fs.lookup(this.context(), ROOT_INO, name)).attr.ino;
   }
 
   async unlink(name: string): Promise<void> {
@@ -189,7 +223,8 @@ export class VfsWorld {
 
   /** What the metaserver has stored of a file. */
   async published(ino: Ino): Promise<number> {
-    const result = await this.#execute({ $case: 'getattr', value: { ino: BigInt(ino) } });
+    const value = { ino: BigInt(ino), committed: true };
+    const result = await this.#execute({ $case: 'getattr', value });
     return result.$case === 'attr' ? Number(result.value.attr?.size) : -1;
   }
 
@@ -236,10 +271,10 @@ export class VfsWorld {
   ): Promise<OperationResult> {
     return new Promise((resolve, reject) => {
       this.#engine.execute(session, { id: 1n, requestId, op }, (bytes) => {
-        const { errno, message, result } = Reply.decode(bytes);
+        const { errno, message, grants, result } = Reply.decode(bytes);
         const failure = new FsError(errno === 0 ? 'EPROTO' : errnoName(errno), message);
         const answer = errno === 0 && result !== undefined ? result : failure;
-        learn?.(answer);
+        learn?.(answer, grants);
         if (answer instanceof FsError) reject(answer);
         else resolve(answer);
       });

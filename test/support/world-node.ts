@@ -17,6 +17,7 @@ import { mountData } from '../../src/mount/data/mount-data.ts';
 import { ClusterView } from '../../src/mount/data/rights.ts';
 import { WritebackFiles } from '../../src/mount/data/writeback-files.ts';
 import type { FileSystem, RequestContext } from '../../src/mount/driver/driver.ts';
+import { Leases } from '../../src/mount/leases.ts';
 import { MetaCache } from '../../src/mount/meta-cache.ts';
 import { MetaClient } from '../../src/mount/meta-client.ts';
 import { PeerProbe } from '../../src/mount/peer-probe.ts';
@@ -24,8 +25,10 @@ import { PeerSession } from '../../src/mount/peer-session.ts';
 import { Vfs } from '../../src/mount/vfs/vfs.ts';
 import { Home } from '../../src/peer/home.ts';
 import type { CrashStore } from './crash-store.ts';
+import { FakeKernelCache } from './fake-kernel-cache.ts';
 import type { MemoryChunkCache } from './memory-chunk-cache.ts';
 import type { TwoWorlds } from './two-worlds.ts';
+import { foundIn } from './vfs-world.ts';
 import { WorldClient } from './world-client.ts';
 
 export type RequestIdLike = Parameters<MetaEngine['execute']>[1]['requestId'];
@@ -58,9 +61,11 @@ export class WorldNode {
   isDead = false;
   /** Others do not reach it. */
   isAway = false;
+  readonly kernel = new FakeKernelCache();
   readonly self: NodeId;
   readonly #worlds: TwoWorlds;
-  readonly #mountSession: Session;
+  readonly #leases: Leases;
+  readonly mountSession: Session;
   readonly #connection: number;
   #unique = 0;
 
@@ -75,9 +80,12 @@ export class WorldNode {
     this.store = store;
     this.cache = cache;
     this.peerSession = peer;
-    this.#mountSession = mount;
+    this.mountSession = mount;
     this.#connection = life;
-    this.files = new WritebackFiles(join(worlds.dir, `writeback-${name}`));
+    this.files = new WritebackFiles(
+      join(worlds.dir, `writeback-${name}`),
+      join(worlds.dir, `lost+found-${name}`),
+    );
     this.home = new Home({ store, log: silentLogger, fetchAttr: (ino) => this.#fetchAttr(ino) });
     const client = new WorldClient(name, worlds, (target) => {
       this.#checkAlive();
@@ -91,11 +99,28 @@ export class WorldNode {
         this.#request(op, id, learn),
     };
     const { clock, waitMs } = worlds;
-    const meta = new MetaClient(session, new MetaCache(() => false));
+    const leases = new Leases({
+      kernel: this.kernel,
+      log: silentLogger,
+      bootMs: () => clock.bootMs(),
+      endMs: () => Number.MAX_SAFE_INTEGER,
+      ask: (ino, kind) => meta.lease(ino, kind),
+      release: (releases) => meta.release(releases),
+    });
+    this.#leases = leases;
+    const meta: MetaClient = new MetaClient(session, new MetaCache((ino) => leases.holds(ino)));
+    meta.onGrant = (ino, grant) => leases.granted(ino, grant);
+    mount.sink = {
+      push: (body) => {
+        if (body.$case === 'recall' && !this.isDead) leases.recalled(body.value);
+      },
+      close: () => undefined,
+    };
     const mine = { meta, session, waitMs, log: silentLogger, bootMs: () => clock.bootMs() };
     const data = mountData({ ...this.#shared(), client }, mine);
     const showAs = { uid: undefined, gid: undefined };
-    this.vfs = new Vfs({ meta, data, clock, log: silentLogger, showAs });
+    const { kernel } = this;
+    this.vfs = new Vfs({ meta, leases, kernel, data, clock, log: silentLogger, showAs });
     this.fs = this.vfs.fs;
     this.home.onCut = (ino, size) => this.vfs.cutElsewhere(ino, size);
     this.home.onRemoved = (ino) => this.vfs.removedElsewhere(ino);
@@ -140,7 +165,7 @@ export class WorldNode {
 
   /** As open(2) does it: a lookup first, which looks at the metaserver. */
   async open(name: string): Promise<{ readonly ino: Ino; readonly fh: Fh; readonly size: number }> {
-    const { attr } = await this.fs.lookup(this.context(), ROOT_INO, name);
+    const { attr } = foundIn(await this.fs.lookup(this.context(), ROOT_INO, name));
     const options = { flags: 2, killSuidGid: false };
     const { fh } = await this.fs.open(this.context(), attr.ino, options);
     return { ino: attr.ino, fh, size: attr.size };
@@ -154,7 +179,7 @@ export class WorldNode {
 
   async write(fh: Fh, offset: number, bytes: Uint8Array | string): Promise<void> {
     const data = typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes;
-    await this.fs.write(this.context(), { fh, offset, data, killSuidGid: false });
+    await this.fs.write(this.context(), { fh, offset, data, killSuidGid: false, mapped: false });
   }
 
   async read(fh: Fh, offset: number, length: number, context = this.context()): Promise<Buffer> {
@@ -202,6 +227,7 @@ export class WorldNode {
   }
 
   close(): void {
+    this.#leases.close();
     this.files.closeAll();
   }
 
@@ -219,7 +245,7 @@ export class WorldNode {
   async #request(op: Operation, id?: RequestIdLike, learn?: Learn): Promise<OperationResult> {
     await this.#worlds.asking(this.name, op);
     this.#checkAlive();
-    const result = await this.#worlds.execute(this.#mountSession, op, id, learn);
+    const result = await this.#worlds.execute(this.mountSession, op, id, learn);
     await this.#worlds.answering(this.name, op);
     return result;
   }
@@ -249,6 +275,14 @@ export class WorldNode {
     });
     const push: SessionSink['push'] = (body) => {
       if (this.isDead) return;
+      if (body.$case === 'fence') {
+        const { sid, sepoch } = body.value;
+        tasks.run(async () => {
+          await this.home.fence(Number(sid), Number(sepoch));
+          await this.#worlds.execute(peer, { $case: 'fenced', value: { sid, sepoch } });
+        });
+        return;
+      }
       if (body.$case !== 'dialBack') {
         session.onPush({ body });
         return;

@@ -42,6 +42,7 @@ const TURNS = 8;
 interface Sent {
   readonly seq: bigint;
   readonly atMs: number;
+  readonly sids: readonly number[];
 }
 
 export class KeepAliveClient implements AsyncDisposable {
@@ -60,6 +61,8 @@ export class KeepAliveClient implements AsyncDisposable {
   #isAway = false;
   #isClosed = false;
   #lastAnsweredSentMs: number | undefined;
+  /** By session, the sending of the last frame that named it and was answered. */
+  #heardOf = new Map<number, number>();
   #wallSkewMs: number | undefined;
 
   constructor(options: KeepAliveOptions) {
@@ -78,6 +81,14 @@ export class KeepAliveClient implements AsyncDisposable {
    */
   get lastAnsweredSentMs(): number | undefined {
     return this.#lastAnsweredSentMs;
+  }
+
+  /**
+   * As lastAnsweredSentMs, of frames that named this session, and were not answered that it has
+   * ended.
+   */
+  heardOfMs(sid: number): number | undefined {
+    return this.#heardOf.get(sid);
   }
 
   /** How far the metaserver's wall clock is ahead, within half a round trip. */
@@ -132,8 +143,9 @@ export class KeepAliveClient implements AsyncDisposable {
     const { bootMs, sessions } = this.#options;
     const seq = this.#nextSeq++;
     this.#sentMs = bootMs();
-    this.#unanswered.push({ seq, atMs: this.#sentMs });
-    const named = sessions().map(({ sid, sepoch }) => ({
+    const now = sessions();
+    this.#unanswered.push({ seq, atMs: this.#sentMs, sids: now.map(({ sid }) => sid) });
+    const named = now.map(({ sid, sepoch }) => ({
       sid: BigInt(sid),
       sepoch: BigInt(sepoch),
     }));
@@ -148,6 +160,8 @@ export class KeepAliveClient implements AsyncDisposable {
     const nowMs = bootMs();
     this.#answeredMs = nowMs;
     this.#lastAnsweredSentMs = sent.atMs;
+    const live = sent.sids.filter((sid) => !ended.includes(BigInt(sid)));
+    this.#heardOf = new Map(live.map((sid) => [sid, sent.atMs]));
     const midFlightMs = this.#options.wallMs() - (nowMs - sent.atMs) / 2;
     this.#wallSkewMs = Number(wallMs) - midFlightMs;
     if (this.#isAway) log.info('the metaserver answers again');

@@ -5,6 +5,7 @@
  */
 import type {
   ClientFrame,
+  Grant,
   Refusal,
   Reply,
   Request,
@@ -23,22 +24,27 @@ import { WIRE_VERSION } from './wire-version.ts';
 export type Operation = NonNullable<Request['op']>;
 export type OperationResult = NonNullable<Reply['result']>;
 
+/** What an answer said, and the leases that came with it. */
+export type Learn = (reply: OperationResult | FsError, grants: readonly Grant[]) => void;
+
 interface Pending {
   readonly request: Request;
   readonly answer: Deferred<OperationResult>;
   readonly sinceMs: number;
   readonly waiter: Waiter | undefined;
-  readonly learn: ((reply: OperationResult | FsError) => void) | undefined;
+  readonly learn: Learn | undefined;
 }
 
 /** Refused for the moment: the server is as good as away. */
 const UNAVAILABLE = 'unavailable';
 /** Another process of this node goes on; coming back would only end that one's session. */
 const SESSION_ENDED = 'session-ended';
+/** The session is over; this process comes back to a new one. */
+const EVICTED = 'evicted';
 const RETRY_MS_MIN = 20;
 const RETRY_MS_MAX = 1_000;
 const SWEEP_MS = 500;
-/** Over rule L1: a Welcome may wait 15 s for another mount. */
+/** A session that is opened may wait for the end of an older one. */
 const WELCOME_MS_MAX = 20_000;
 
 export class SessionClient implements AsyncDisposable {
@@ -49,9 +55,9 @@ export class SessionClient implements AsyncDisposable {
   #line: Line<ClientFrame, ServerFrame> | undefined;
   /** Boot milliseconds when the line was dialled. */
   #dialledMs = 0;
+  #welcomedMs = 0;
   #welcome: Welcome | undefined;
   #up = false;
-  #alone = false;
   #sinceMs: number;
   #nextId = 1n;
   #retryMs = RETRY_MS_MIN;
@@ -96,12 +102,9 @@ export class SessionClient implements AsyncDisposable {
     return safeInteger(this.#welcome?.sepoch ?? 0n);
   }
 
-  /**
-   * Rule L1: no other mount is there, so this one may answer from what it has seen. It ends with
-   * Share, with the stream, and with silence(); the next Welcome may bring it back.
-   */
-  get alone(): boolean {
-    return this.#alone;
+  /** Boot milliseconds before the metaserver last welcomed this session. */
+  get welcomedMs(): number {
+    return this.#welcomedMs;
   }
 
   get pendingCount(): number {
@@ -118,18 +121,20 @@ export class SessionClient implements AsyncDisposable {
    * @param requestId for mutations: makes a repeat of it recognisable
    * @param waiter told how to give up the wait while the server is away (EINTR)
    * @param learn called with the server's answer as it arrives, before the promise settles
+   * @param noGrant no lease is wanted on the inode it is about
    * @throws FsError what the server answers, EIO when it is away too long, EINTR
    */
   request(
     op: Operation,
     requestId?: RequestId,
     waiter?: Waiter,
-    learn?: (reply: OperationResult | FsError) => void,
+    learn?: Learn,
+    noGrant = false,
   ): Promise<OperationResult> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
     if (waiter?.interrupted === true && !this.#up) return Promise.reject(interrupted());
     const id = this.#nextId++;
-    const request: Request = { id, requestId, op };
+    const request: Request = { id, requestId, noGrant, op };
     const pending: Pending = {
       request,
       answer: deferred(),
@@ -144,11 +149,6 @@ export class SessionClient implements AsyncDisposable {
     }
     if (this.#up) this.#send(request);
     return pending.answer.promise;
-  }
-
-  /** The owner has heard too little of the server to go on as the only mount. */
-  silence(): void {
-    this.#alone = false;
   }
 
   /** Takes the stream for lost, and comes back on a new connection. Nothing when it is lost. */
@@ -225,10 +225,8 @@ export class SessionClient implements AsyncDisposable {
       case 'refusal':
         this.#onRefusal(body.value);
         return;
-      case 'share':
-        this.#onShare();
-        this.#options.onPush(frame);
-        return;
+      case 'recall':
+      case 'fence':
       case 'reclaim':
       case 'map':
       case 'dialBack':
@@ -242,28 +240,21 @@ export class SessionClient implements AsyncDisposable {
   #onWelcome(welcome: Welcome): void {
     const before = this.#welcome;
     this.#welcome = welcome;
+    this.#welcomedMs = this.#dialledMs;
     if (before !== undefined && before.sid !== welcome.sid) {
-      this.#options.log.error('the metaserver gave up this session', { sid: before.sid });
+      this.#options.log.error('the metaserver gave up this session', {
+        sid: safeInteger(before.sid),
+      });
       this.#failAll(new FsError('EIO', 'the metaserver gave up this session'));
     }
-    this.#alone = welcome.alone;
     this.#options.onWelcome(welcome);
     this.#setUp(true);
     this.#first.resolve(welcome);
     for (const pending of this.#pending.values()) this.#send(pending.request);
   }
 
-  /** Rule L1: the metaserver lets nobody else in before this is answered. */
-  #onShare(): void {
-    this.#alone = false;
-    this.#options.onShare?.();
-    this.request({ $case: 'shared', value: {} }).catch((error) => {
-      this.#options.log.warn('could not tell that this mount shares', { error });
-    });
-  }
-
   #onRefusal({ code, message }: Refusal): void {
-    if (code === UNAVAILABLE) {
+    if (code === UNAVAILABLE || code === EVICTED) {
       this.restart(message);
       return;
     }
@@ -280,7 +271,7 @@ export class SessionClient implements AsyncDisposable {
     if (pending === undefined) return;
     this.#forget(reply.id, pending);
     const answer = answerOf(reply);
-    pending.learn?.(answer);
+    pending.learn?.(answer, reply.grants);
     if (answer instanceof FsError) pending.answer.reject(answer);
     else pending.answer.resolve(answer);
   }
@@ -300,7 +291,6 @@ export class SessionClient implements AsyncDisposable {
   }
 
   #setUp(up: boolean): void {
-    if (!up) this.#alone = false;
     if (this.#up === up) return;
     this.#up = up;
     this.#sinceMs = this.#options.bootMs();

@@ -30,8 +30,6 @@ export interface SessionOptions {
   onWelcome(welcome: Welcome): void;
   /** Frames the server sends unasked. */
   onPush(frame: ServerFrame): void;
-  /** Another mount comes: forget what was seen, now. The session answers when this returns. */
-  onShare?(): void;
 }
 
 /** Who waits for a request: its interrupts, and what it shows it waits for. */

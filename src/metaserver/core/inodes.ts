@@ -20,6 +20,8 @@ export interface OpContext {
   placement(): GroupId;
   /** False while the database's disk is nearly full: nothing may be added then. */
   readonly mayGrow: boolean;
+  /** Other sessions that have the file open. */
+  openElsewhere(ino: Ino): readonly SessionId[];
   /** A number never handed out before. Taken last, when nothing can fail any more. */
   takeIno(): Ino;
 }
@@ -101,26 +103,25 @@ export function deleteInode(txn: Txn, ino: Ino, inode: Inode): void {
 }
 
 /**
- * Takes one link away. With none left the inode goes, unless the caller may have it open: then it
- * stays until closeUnlinked or the end of the session.
+ * Takes one link away. With none left the inode goes, unless somebody has it open, or the caller
+ * may have: then it stays until closeUnlinked or the end of the session of each.
+ * @returns `kept`: until closeUnlinked of the caller
  */
 export function dropLink(
   txn: Txn,
   ino: Ino,
-  drop: KnownTarget & { readonly now: Timespec; readonly sid: SessionId },
+  known: KnownTarget,
+  { now, openElsewhere, sid }: Pick<OpContext, 'now' | 'openElsewhere' | 'sid'>,
 ): { readonly inode: Inode; readonly kept: boolean } {
   const inode = requireInode(txn, ino);
   const nlink = isDirectory(inode.mode) ? 0 : inode.nlink - 1;
-  const kept = nlink === 0 && (drop.knownOpen || drop.knownIno !== ino);
-  const changed: Inode = {
-    ...inode,
-    nlink,
-    ctime: drop.now,
-    av: inode.av + 1,
-    openers: kept ? 1 : inode.openers,
-  };
-  if (nlink > 0 || kept) txn.putInode(ino, changed);
+  const kept = nlink === 0 && (known.knownOpen || known.knownIno !== ino);
+  const others = nlink === 0 ? openElsewhere(ino).filter((other) => other !== sid) : [];
+  const keepers = kept ? [sid, ...others] : others;
+  const openers = keepers.length > 0 ? keepers.length : inode.openers;
+  const changed: Inode = { ...inode, nlink, ctime: now, av: inode.av + 1, openers };
+  if (nlink > 0 || keepers.length > 0) txn.putInode(ino, changed);
   else deleteInode(txn, ino, inode);
-  if (kept) txn.putOpener(ino, drop.sid);
+  for (const keeper of keepers) txn.putOpener(ino, keeper);
   return { inode: changed, kept };
 }

@@ -17,19 +17,25 @@ export interface DirEntry {
   readonly attr: Attr | undefined;
 }
 
-/** The version to read a page at, and what '..' names. */
-export function startPage(txn: Txn, ino: Ino): { readonly dirv: number; readonly parent: Ino } {
-  const dir = requireDirectory(txn, ino);
-  return { dirv: dir.dirv, parent: dir.parent };
+/** The version to read a page at. */
+export function startPage(txn: Txn, ino: Ino): { readonly dirv: number } {
+  return { dirv: requireDirectory(txn, ino).dirv };
 }
 
 /**
  * Builds entries from slots that a snapshot held. An inode removed since then has no attributes
- * any more; its entry stays, as the page shows the moment it was asked for.
+ * any more; its entry stays, as the page shows the moment it was asked for. A file that somebody
+ * else may be writing has none either: a listing does not wait for it.
  */
-export function buildPage(txn: Txn, slots: readonly SeqSlot[], withAttrs: boolean): DirEntry[] {
+export function buildPage(
+  txn: Txn,
+  slots: readonly SeqSlot[],
+  withAttrs: boolean,
+  isWritten: (ino: Ino) => boolean = () => false,
+): DirEntry[] {
   return slots.map(({ seq, slot }) => {
-    const inode = withAttrs ? txn.inode(slot.ino) : undefined;
+    const shown = withAttrs && !isWritten(slot.ino);
+    const inode = shown ? txn.inode(slot.ino) : undefined;
     const attr = inode === undefined ? undefined : attrOf(slot.ino, inode);
     return { seq, name: slot.name, ino: slot.ino, type: slot.type, attr };
   });

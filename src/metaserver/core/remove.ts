@@ -44,9 +44,9 @@ export function remove(txn: Txn, request: RemoveRequest, context: OpContext): Re
   if (directory && target.entries > 0) {
     throw new FsError('ENOTEMPTY', `directory ${entry.ino} has ${target.entries} entries`);
   }
-  const { now, sid } = context;
+  const { now } = context;
   txn.deleteEntry(parent, name, entry.seq);
-  const dropped = dropLink(txn, entry.ino, { ...request, now, sid });
+  const dropped = dropLink(txn, entry.ino, request, context);
   const links = directory ? -1 : 0;
   const dir = changeDirectory(txn, parent, { entries: -1, links, seqs: 0, now });
   return {

@@ -164,14 +164,13 @@ function move(
 ): RenameResult {
   const { parent, name, newParent, newName } = request;
   const { source, target } = sides;
-  const { now, sid } = context;
   const dir = requireDirectory(txn, newParent);
   txn.deleteEntry(parent, name, source.entry.seq);
   if (target !== undefined) txn.deleteEntry(newParent, newName, target.entry.seq);
   txn.putEntry(newParent, newName, { ...source.entry, seq: dir.nextSeq });
   const attr = putMoved(txn, source, newParent, context);
   const dropped =
-    target === undefined ? undefined : dropLink(txn, target.entry.ino, { ...request, now, sid });
+    target === undefined ? undefined : dropLink(txn, target.entry.ino, request, context);
   const links = Number(source.directory);
   const from = { entries: -1, links: -links, seqs: 0 };
   const to = {

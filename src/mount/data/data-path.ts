@@ -45,6 +45,12 @@ export interface DataPath {
   cut(inode: Inode, size: number, waiter: RequestContext | undefined): Promise<void>;
   /** Its last handle is closed. */
   release(inode: Inode): void;
+  /**
+   * What is unpublished may not be published any more: it is kept where people find it, named by
+   * the lease it was written under.
+   * @returns where; undefined when all of it is in its place already
+   */
+  setAside(inode: Inode): Promise<string | undefined>;
   /** Nothing of it will be published any more. */
   forget(inode: Inode): void;
   /** Allocated 512-byte units. */

@@ -14,7 +14,7 @@ const TRIES = 5;
 
 export interface LocalDataOptions {
   readonly store: ChunkStore;
-  readonly home: Pick<Home, 'created' | 'isRemoved' | 'isSettled' | 'settle' | 'cut'>;
+  readonly home: Pick<Home, 'created' | 'follow' | 'isRemoved' | 'isSettled' | 'settle' | 'cut'>;
   readonly rights: Rights;
   /** The inode takes over what the metaserver says now. */
   refresh(inode: Inode, waiter: RequestContext | undefined): Promise<void>;
@@ -34,6 +34,8 @@ export class LocalData implements DataPath {
   /** Unsettled cuts do not matter: nothing behind a size is read, and growth comes after the cut. */
   read(_context: RequestContext, inode: Inode, offset: number, target: Uint8Array): Result<void> {
     this.#checkPresent(inode.ino);
+    const { home, rights } = this.#options;
+    home.follow(inode.ino, rights.to(inode).lseq);
     return this.#options.store.read(inode.ino, offset, target);
   }
 
@@ -55,10 +57,12 @@ export class LocalData implements DataPath {
   }
 
   write(inode: Inode, offset: number, data: Uint8Array, now: Timespec): Result<void> {
-    const { rights, store } = this.#options;
+    const { home, rights, store } = this.#options;
     this.#checkPresent(inode.ino);
     const end = offset + data.length;
-    const done = store.commit(rights.to(inode), inode.ino, { kind: 'write', offset, data });
+    const right = rights.to(inode);
+    home.follow(inode.ino, right.lseq);
+    const done = store.commit(right, inode.ino, { kind: 'write', offset, data });
     if (done instanceof Promise) return done.then(() => inode.wrote(end, now));
     inode.wrote(end, now);
     return undefined;
@@ -102,6 +106,11 @@ export class LocalData implements DataPath {
 
   release(inode: Inode): void {
     this.#options.store.release(inode.ino);
+  }
+
+  /** The bytes are at their home, as they were accepted: only size and times are missing. */
+  async setAside(): Promise<undefined> {
+    return undefined;
   }
 
   forget(): void {

@@ -14,7 +14,7 @@ import type { RequestContext, Result } from '../driver/driver.ts';
 import type { DirtyAttr, Inode } from '../vfs/inode.ts';
 import type { DataPath, HomeState, Publish } from './data-path.ts';
 import type { HomeAttempt, HomeCalls } from './home-calls.ts';
-import type { KnownVersions } from './known-versions.ts';
+import type { DataVersion, KnownVersions } from './known-versions.ts';
 import type { RemoteReader } from './remote-reader.ts';
 import type { Rights } from './rights.ts';
 import type { WritebackFiles } from './writeback-files.ts';
@@ -111,9 +111,10 @@ export class RemoteData implements DataPath {
       const { dirty, ...state } = await this.#send(inode, written, waiter);
       if (dirty === undefined) return;
       const ranges = written.startPublication();
+      const before = { dv: inode.dv, rgEpoch: state.rgEpoch };
       try {
         const attr = await publish(state, dirty);
-        this.#carry(inode, attr, state, ranges);
+        this.#carry(inode.ino, attr, before, ranges);
         inode.published(attr, dirty, state);
         written.published();
       } catch (error) {
@@ -183,6 +184,17 @@ export class RemoteData implements DataPath {
 
   release(inode: Inode): void {
     this.#options.reader.forget(inode.ino);
+  }
+
+  async setAside(inode: Inode): Promise<string | undefined> {
+    const { files, reader } = this.#options;
+    const written = this.#written.get(inode.ino);
+    if (written === undefined) return undefined;
+    await written.queue.drain();
+    reader.drop(inode.ino);
+    this.#written.delete(inode.ino);
+    this.#waitingBytes -= written.unsentBytes;
+    return files.setAside(inode.ino, inode.lseq);
   }
 
   forget(inode: Inode): void {
@@ -283,13 +295,15 @@ export class RemoteData implements DataPath {
     }
   }
 
-  /** Nobody else has published in between: the blocks not written are what they were. */
-  #carry(inode: Inode, attr: Attr, { rgEpoch }: HomeState, ranges: readonly Interval[]): void {
-    if (attr.dv !== inode.dv + 1) return;
-    const { versions } = this.#options;
+  /**
+   * Nobody else has published in between: the blocks not written are what they were `before`. The
+   * inode may have learned of the publication already.
+   */
+  #carry(ino: Ino, attr: Attr, before: DataVersion, ranges: readonly Interval[]): void {
+    if (attr.dv !== before.dv + 1) return;
     // Once more: a read that was under way may have brought versions from before the write.
-    for (const range of ranges) this.#forgetBlocks(inode.ino, range);
-    versions.carry(inode.ino, { dv: inode.dv, rgEpoch }, { dv: attr.dv, rgEpoch });
+    for (const range of ranges) this.#forgetBlocks(ino, range);
+    this.#options.versions.carry(ino, before, { ...before, dv: attr.dv });
   }
 
   #settle(ino: Ino, written: Written): void {

@@ -67,7 +67,7 @@ export class Rights {
   }
 
   /** @throws FsError EHOSTUNREACH when the group is not known (yet) */
-  to(file: { readonly rg: GroupId; readonly cuts: number }): FileRight {
+  to(file: { readonly lseq: number; readonly rg: GroupId; readonly cuts: number }): FileRight {
     const group = this.view.group(file.rg);
     if (group === undefined) {
       throw new FsError('EHOSTUNREACH', `nothing is known of replica group ${file.rg} yet`);
@@ -76,7 +76,7 @@ export class Rights {
     return {
       sid: asSessionId(sid),
       sepoch: asEpoch(sepoch),
-      lseq: 0,
+      lseq: file.lseq,
       rg: file.rg,
       rgEpoch: group.epoch,
       cuts: file.cuts,

@@ -3,6 +3,7 @@
  * published. Never synced: the home is where they become durable.
  */
 import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FsError, toFsError } from '../../common/errno.ts';
 import type { Ino } from '../../common/ids.ts';
@@ -10,10 +11,24 @@ import { hostFileIo as io } from '../../peer/file-io.ts';
 
 export class WritebackFiles {
   readonly #dir: string;
+  readonly #aside: string;
   readonly #fds = new Map<Ino, number>();
 
-  constructor(dir: string) {
+  /** @param aside where what cannot be published is kept */
+  constructor(dir: string, aside: string) {
     this.#dir = dir;
+    this.#aside = aside;
+  }
+
+  /** Kept for people: each byte at its place in the file, the rest a hole. @returns the path */
+  async setAside(ino: Ino, lseq: number): Promise<string> {
+    const fd = this.#fds.get(ino);
+    if (fd !== undefined) io.close(fd);
+    this.#fds.delete(ino);
+    const kept = join(this.#aside, `${ino}.${lseq}`);
+    await mkdir(this.#aside, { recursive: true, mode: 0o700 });
+    await rename(join(this.#dir, String(ino)), kept);
+    return kept;
   }
 
   /** Throws away what an earlier process left. @returns the inos concerned */

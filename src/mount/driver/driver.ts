@@ -28,7 +28,10 @@ export interface RequestContext {
   waitsFor: 'metaserver' | 'disk' | `peer ${string}` | undefined;
 }
 
-/** An attribute set as stat(2) shows it, with how long the kernel may keep it. */
+/**
+ * An attribute set as stat(2) shows it, with how long the kernel may keep it: to be read when the
+ * answer is written, not before.
+ */
 export interface StatResult {
   readonly attr: Attr;
   /** Allocated 512-byte units. */
@@ -39,6 +42,18 @@ export interface StatResult {
 /** A name's inode. The caller owes one forget for each. */
 export interface EntryResult extends StatResult {
   readonly entryValidMs: number;
+}
+
+/** There is no such name, and the kernel may remember that. */
+export interface AbsentResult {
+  readonly absent: true;
+  readonly entryValidMs: number;
+}
+
+export interface OpenDirResult {
+  readonly fh: Fh;
+  /** The kernel may keep the listing, and what it has kept of it is still right. */
+  readonly keepCache: boolean;
 }
 
 export interface OpenResult {
@@ -75,6 +90,8 @@ export interface DirEntryResult {
   readonly type: number;
   /** For readdirplus; absent for "." and "..". */
   readonly stat: StatResult | undefined;
+  /** How long the kernel may keep the name; as attrValidMs. */
+  readonly entryValidMs: number;
 }
 
 export interface StatFsResult {
@@ -106,10 +123,12 @@ export interface WriteNode {
   /** Belongs to the driver; valid until the result settles. */
   readonly data: Uint8Array;
   readonly killSuidGid: boolean;
+  /** Stored through a mapping, some time ago. */
+  readonly mapped: boolean;
 }
 
 export interface NameOperations {
-  lookup(context: RequestContext, parent: Ino, name: string): Result<EntryResult>;
+  lookup(context: RequestContext, parent: Ino, name: string): Result<EntryResult | AbsentResult>;
   /** The kernel gives back `count` references of lookups, creations and listings. */
   forget(ino: Ino, count: number): void;
   readlink(context: RequestContext, ino: Ino): Result<string>;
@@ -152,7 +171,7 @@ export interface FileOperations {
 }
 
 export interface DirOperations {
-  opendir(context: RequestContext, ino: Ino): Result<Fh>;
+  opendir(context: RequestContext, ino: Ino): Result<OpenDirResult>;
   /** Entries after `cookie` (0 starts); an empty list is the end. */
   readdir(
     context: RequestContext,

@@ -2,10 +2,16 @@
 import { type Attr, isDirectory, S_IFDIR } from '../../common/attr.ts';
 import { FsError } from '../../common/errno.ts';
 import type { Fh, Ino } from '../../common/ids.ts';
-import type { DirEntryResult, DirOperations, RequestContext } from '../driver/driver.ts';
-import type { DirPage } from '../meta-client.ts';
-import { type DirHandle, HandleTable } from './handles.ts';
-import { listedStat, loadInode, type VfsShared } from './shared.ts';
+import type {
+  DirEntryResult,
+  DirOperations,
+  OpenDirResult,
+  RequestContext,
+  Result,
+} from '../driver/driver.ts';
+import { type DirHandle, HandleTable, type ListedPage } from './handles.ts';
+import type { Inode } from './inode.ts';
+import { listedStat, type VfsShared } from './shared.ts';
 
 const DOT_COOKIE = 1;
 const DOT_DOT_COOKIE = 2;
@@ -20,10 +26,29 @@ export class DirOps implements DirOperations {
     this.#shared = shared;
   }
 
-  async opendir(context: RequestContext, ino: Ino): Promise<Fh> {
-    const inode = await loadInode(this.#shared, context, ino);
+  /** Under a lease, so that the kernel may keep the listing until it is called back. */
+  opendir(context: RequestContext, ino: Ino): Result<OpenDirResult> {
+    const { inodes, leases } = this.#shared;
+    const known = inodes.get(ino);
+    if (known !== undefined && leases.holds(ino)) return this.#open(known);
+    return this.#load(context, ino);
+  }
+
+  async #load(context: RequestContext, ino: Ino): Promise<OpenDirResult> {
+    const { inodes, meta } = this.#shared;
+    return this.#open(inodes.remember(await meta.getattr(context, ino)));
+  }
+
+  #open(inode: Inode): OpenDirResult {
+    const { leases } = this.#shared;
+    const { ino } = inode;
     if (!isDirectory(inode.attr.mode)) throw new FsError('ENOTDIR', `opendir of ino ${ino}`);
-    return this.#handles.open({ inode, page: undefined });
+    return {
+      fh: this.#handles.open({ inode, page: undefined }),
+      get keepCache() {
+        return leases.validMs(ino) > 0;
+      },
+    };
   }
 
   async readdir(
@@ -34,24 +59,29 @@ export class DirOps implements DirOperations {
     const handle = this.#handles.get(fh);
     if (handle.inode.gone) return [];
     const page = await this.#page(context, handle, options);
+    const { leases } = this.#shared;
+    const dir = handle.inode.ino;
     const listed = page.entries.filter((entry) => entry.cookie > options.cookie);
     const entries = await Promise.all(
       listed.map(async (entry): Promise<DirEntryResult> => {
         this.#shared.names.set(handle.inode.ino, entry.name, entry.ino);
         const stat = entry.attr && (await listedStat(this.#shared, entry.attr));
-        return { ...entry, stat };
+        return {
+          ...entry,
+          stat,
+          get entryValidMs() {
+            return leases.lseqOf(dir) === page.lseq ? leases.nameValidMs(dir) : 0;
+          },
+        };
       }),
     );
     return [...this.#dots(handle, page, options.cookie), ...entries];
   }
 
   remember(attr: Attr): void {
-    const { inodes } = this.#shared;
-    const known = inodes.get(attr.ino);
-    known?.update(attr);
-    const inode = known ?? inodes.remember(attr);
-    if (known === undefined) inode.listed = true;
-    inode.lookups++;
+    const { inodes, meta } = this.#shared;
+    // A listing may be older than what was learned since.
+    inodes.remember(meta.cache.attr(attr.ino) ?? attr).lookups++;
   }
 
   releasedir(fh: Fh): void {
@@ -64,30 +94,35 @@ export class DirOps implements DirOperations {
     context: RequestContext,
     handle: DirHandle,
     options: { readonly cookie: number; readonly withAttrs: boolean },
-  ): Promise<DirPage> {
+  ): Promise<ListedPage> {
     const { cookie, withAttrs } = options;
     const { page } = handle;
     const last = page?.entries.at(-1)?.cookie ?? 0;
+    const { leases } = this.#shared;
+    const dir = handle.inode.ino;
+    // Under a later lease it may show names that have gone.
+    const isNow = leases.holds(dir) && page?.lseq === leases.lseqOf(dir);
     const goesOn = page !== undefined && cookie >= page.after && (cookie < last || page.end);
-    if (goesOn && cookie > DOT_DOT_COOKIE && (page.withAttrs || !withAttrs)) return page;
+    if (isNow && goesOn && cookie > DOT_DOT_COOKIE && (page.withAttrs || !withAttrs)) return page;
     const after = Math.max(cookie, DOT_DOT_COOKIE);
     const entriesMax = PAGE_ENTRIES;
-    const next = await this.#shared.meta.readdir(context, handle.inode.ino, {
+    const next = await this.#shared.meta.readdir(context, dir, {
       cookie: after,
       entriesMax,
       withAttrs,
     });
-    handle.page = { ...next, after, withAttrs };
-    return next;
+    handle.page = { ...next, after, withAttrs, lseq: leases.lseqOf(dir) };
+    return handle.page;
   }
 
-  #dots(handle: DirHandle, page: DirPage, cookie: number): DirEntryResult[] {
+  #dots(handle: DirHandle, page: ListedPage, cookie: number): DirEntryResult[] {
     const dot = (at: number, name: string, ino: Ino): DirEntryResult => ({
       cookie: at,
       name,
       ino,
       type: S_IFDIR,
       stat: undefined,
+      entryValidMs: 0,
     });
     const dots: DirEntryResult[] = [];
     if (cookie < DOT_COOKIE) dots.push(dot(DOT_COOKIE, '.', handle.inode.ino));

@@ -5,6 +5,7 @@
 import { FILE_BYTES_MAX, isDirectory, isRegular } from '../../common/attr.ts';
 import { FsError } from '../../common/errno.ts';
 import type { Fh, Ino } from '../../common/ids.ts';
+import type { LeaseKind } from '../../common/lease.ts';
 import type {
   AttrChanges,
   CreateResult,
@@ -28,9 +29,18 @@ const O_EXCL = 0o200;
 const O_TRUNC = 0o1000;
 const O_APPEND = 0o2000;
 
-/** How long an open file is answered from memory while there are other mounts. */
-const CHECK_MS = 1_000;
 const RESIZE_TRIES = 5;
+
+/** @throws FsError EIO once, when something written here was lost to others */
+function reportLoss(inode: Inode): void {
+  if (!inode.unreported) return;
+  inode.unreported = false;
+  throw new FsError('EIO', `what was written to ino ${inode.ino} is in lost+found of this machine`);
+}
+
+function needOf(flags: number): LeaseKind {
+  return (flags & O_ACCMODE) === O_RDONLY && (flags & O_TRUNC) === 0 ? 'shared' : 'exclusive';
+}
 
 type ResizeChanges = AttrChanges & { readonly size: number; readonly nth?: 0 | 1 };
 
@@ -46,17 +56,10 @@ export class FileOps implements FileOperations {
     return this.#handles.size;
   }
 
-  /**
-   * An open file is answered from here: its attributes were fetched by the lookup before the open,
-   * and close-to-open promises no more. While there are other mounts it is asked about once a
-   * second, so that whoever follows a growing file sees it grow. read(2) asks each time.
-   */
+  /** From memory under a lease; whoever writes knows size and times better than anybody. */
   getattr(context: RequestContext, ino: Ino): Result<StatResult> {
     const known = this.#shared.inodes.get(ino);
-    if (known !== undefined && (known.gone || known.opens > 0)) {
-      if (known.gone || !this.#mustCheck(known)) return statResult(this.#shared, known);
-      return this.#fetchAttr(context, ino);
-    }
+    if (known?.gone) return statResult(this.#shared, known);
     const attr = this.#shared.meta.cache.attr(ino);
     if (attr === undefined) return this.#fetchAttr(context, ino);
     known?.update(attr);
@@ -65,8 +68,10 @@ export class FileOps implements FileOperations {
 
   async setattr(context: RequestContext, ino: Ino, changes: AttrChanges): Promise<StatResult> {
     const inode = await loadInode(this.#shared, context, ino);
+    const change = (): Promise<void> => this.#setattr(context, inode, changes);
     try {
-      await this.#setattr(context, inode, changes);
+      if (changes.size === undefined) await change();
+      else await this.#leased(context, inode, 'exclusive', change);
       return await statResult(this.#shared, inode);
     } finally {
       this.#shared.inodes.settle(inode);
@@ -79,16 +84,19 @@ export class FileOps implements FileOperations {
     options: { readonly flags: number; readonly killSuidGid: boolean },
   ): Promise<OpenResult> {
     const inode = await loadInode(this.#shared, context, ino);
-    const opened = await this.#openPresent(inode, options.flags);
-    try {
-      if ((options.flags & O_TRUNC) !== 0) {
-        await this.#setattr(context, inode, { size: 0, killSuidGid: options.killSuidGid });
+    if (isDirectory(inode.attr.mode)) throw new FsError('EISDIR', `open of ino ${ino}`);
+    return this.#opening(context, inode, options.flags, async () => {
+      const opened = this.#open(inode, options.flags);
+      try {
+        if ((options.flags & O_TRUNC) !== 0) {
+          await this.#setattr(context, inode, { size: 0, killSuidGid: options.killSuidGid });
+        }
+        return opened;
+      } catch (error) {
+        await this.release(opened.fh);
+        throw error;
       }
-      return opened;
-    } catch (error) {
-      await this.release(opened.fh);
-      throw error;
-    }
+    });
   }
 
   async create(
@@ -101,22 +109,62 @@ export class FileOps implements FileOperations {
     const inode = inodes.remember(attr);
     names.set(node.parent, node.name, inode.ino);
     if (!existed) this.#shared.data.of(inode).created(inode.ino);
-    return withLookup(this.#shared, inode, async () => {
-      const opened = await this.#openPresent(inode, node.flags);
+    const open = async (): Promise<CreateResult> => {
+      const opened = this.#open(inode, node.flags);
       try {
         if (existed && (node.flags & O_TRUNC) !== 0) {
           await this.#setattr(context, inode, { size: 0, killSuidGid: true, nth: 1 });
         }
-        return { ...opened, entry: await entryStat(this.#shared, inode) };
+        const entry = await entryStat(this.#shared, node.parent, inode);
+        return {
+          fh: opened.fh,
+          directIo: opened.directIo,
+          get keepCache() {
+            return opened.keepCache;
+          },
+          entry,
+        };
       } catch (error) {
         await this.release(opened.fh);
         throw error;
       }
-    });
+    };
+    return withLookup(this.#shared, inode, () => this.#opening(context, inode, node.flags, open));
   }
 
   read(context: RequestContext, fh: Fh, offset: number, target: Uint8Array): Result<number> {
     const { inode } = this.#handles.get(fh);
+    return this.#leased(context, inode, 'shared', () => this.#read(context, inode, offset, target));
+  }
+
+  write(context: RequestContext, write: WriteNode): Result<void> {
+    const handle = this.#handles.get(write.fh);
+    const { inode } = handle;
+    if (write.mapped && inode.fencedStores)
+      throw new FsError('EIO', `a late store to ${inode.ino}`);
+    const tried = this.#leased(context, inode, 'exclusive', () => this.#tryWrite(handle, write));
+    return tried instanceof Promise
+      ? tried.then((wait) => this.#goOn(context, write, wait))
+      : this.#goOn(context, write, tried);
+  }
+
+  /** Waits without the lease: what it waits for may wait for who waits for the lease. */
+  #goOn(
+    context: RequestContext,
+    write: WriteNode,
+    wait: (() => Promise<unknown>) | undefined,
+  ): Result<void> {
+    if (wait === undefined) return this.#wrote(context, write);
+    context.waitsFor = 'disk';
+    return wait().then(() => this.write(context, write));
+  }
+
+  #wrote(context: RequestContext, write: WriteNode): Result<void> {
+    if (!write.killSuidGid) return undefined;
+    return this.#setattr(context, this.#handles.get(write.fh).inode, { killSuidGid: true });
+  }
+
+  #read(context: RequestContext, inode: Inode, offset: number, target: Uint8Array): Result<number> {
     const length = Math.min(target.length, Math.max(0, inode.size - offset));
     if (length === 0) return 0;
     const part = length === target.length ? target : target.subarray(0, length);
@@ -124,37 +172,37 @@ export class FileOps implements FileOperations {
     return done instanceof Promise ? done.then(() => length) : length;
   }
 
-  write(context: RequestContext, write: WriteNode): Result<void> {
-    const handle = this.#handles.get(write.fh);
+  /** Under the lease. @returns what to wait for before it can be tried again */
+  #tryWrite(handle: FileHandle, write: WriteNode): Result<(() => Promise<unknown>) | undefined> {
     const { inode } = handle;
     const path = this.#shared.data.of(inode);
     if (inode.resizing || path.mustPrepare(inode)) {
-      context.waitsFor = 'disk';
-      const ready = inOrder(inode, () => path.prepare(inode, context));
-      return ready.then(() => this.write(context, write));
+      return () => inOrder(inode, () => path.prepare(inode, undefined));
     }
     // Where the file ends is known only when earlier writes are done.
-    if (handle.append && inode.writing !== undefined) {
-      return inode.writing.then(() => this.write(context, write));
-    }
+    const { writing } = inode;
+    if (handle.append && writing !== undefined) return () => writing;
     const offset = handle.append ? inode.size : write.offset;
     const end = offset + write.data.length;
     if (end > FILE_BYTES_MAX) throw new FsError('EFBIG', `write at ${offset} of ino ${inode.ino}`);
     const written = path.write(inode, offset, write.data, this.#shared.clock.realtime());
-    if (written instanceof Promise) inode.track(written);
-    if (!write.killSuidGid) return written;
-    const kill = (): Promise<void> => this.#setattr(context, inode, { killSuidGid: true });
-    return written === undefined ? kill() : written.then(kill);
+    if (!(written instanceof Promise)) return undefined;
+    inode.track(written);
+    return written.then(() => undefined);
   }
 
   flush(context: RequestContext, fh: Fh): Result<void> {
     const { inode } = this.#handles.get(fh);
+    reportLoss(inode);
     if (inode.dirty === undefined) return undefined;
-    return this.#shared.publisher.publish(inode, context);
+    return this.#shared.publisher.publish(inode, context).then(() => reportLoss(inode));
   }
 
-  fsync(context: RequestContext, fh: Fh): Promise<void> {
-    return this.#shared.publisher.sync(this.#handles.get(fh).inode, context);
+  async fsync(context: RequestContext, fh: Fh): Promise<void> {
+    const { inode } = this.#handles.get(fh);
+    reportLoss(inode);
+    await this.#shared.publisher.sync(inode, context);
+    reportLoss(inode);
   }
 
   async release(fh: Fh): Promise<void> {
@@ -163,16 +211,20 @@ export class FileOps implements FileOperations {
     const { inode } = handle;
     const { data, inodes, publisher, unlinked } = this.#shared;
     inode.opens--;
+    if (handle.writes) inode.writers--;
+    if (inode.writers === 0) {
+      inode.fencedStores = false;
+      this.#shared.leases.relaxSoon(inode.ino);
+    }
     if (inode.opens > 0) return;
     // What cannot be published now stays with the inode, for write-back.
     await publisher.tryPublish(inode);
     if (inode.opens > 0) return;
     data.of(inode).release(inode);
-    if (inode.kept) {
-      inode.kept = false;
-      inode.gone = true;
-      unlinked.add(inode.ino);
-    }
+    if (inode.kept || inode.toldOpen) unlinked.add(inode.ino);
+    if (inode.kept) inode.gone = true;
+    inode.kept = false;
+    inode.toldOpen = false;
     inodes.settle(inode);
   }
 
@@ -184,37 +236,84 @@ export class FileOps implements FileOperations {
 
   async #fetchAttr(context: RequestContext, ino: Ino): Promise<StatResult> {
     const { inodes, meta } = this.#shared;
-    const attr = await meta.getattr(context, ino);
-    const open = inodes.get(ino);
-    if (open !== undefined) open.checkedMs = this.#shared.clock.bootMs();
+    const noGrant = (inodes.get(ino)?.writers ?? 0) > 0;
+    const attr = await meta.getattr(context, ino, { noGrant });
     // No reference comes with the answer, so it is no reason to keep an inode.
     const known = inodes.get(ino) === undefined ? { attr } : inodes.remember(attr);
     return statResult(this.#shared, known);
   }
 
-  /** @throws FsError ENOENT when it fell to a removal that was under way */
-  async #openPresent(inode: Inode, flags: number): Promise<OpenResult> {
-    while (inode.removal !== undefined) await inode.removal;
-    // No wait from here to the count, so that a removal that starts next sees it.
-    if (!inode.gone) return this.#open(inode, flags);
-    this.#shared.inodes.settle(inode);
-    throw new FsError('ENOENT', `ino ${inode.ino} was removed`);
+  /**
+   * Runs under a lease on the file: rule C10 makes every request about a file that is open for
+   * writing ask for the exclusive one.
+   * @throws FsError ESTALE it was removed
+   */
+  #leased<T>(
+    context: RequestContext,
+    inode: Inode,
+    need: LeaseKind,
+    work: () => Result<T>,
+  ): Result<T> {
+    const { leases } = this.#shared;
+    const { ino } = inode;
+    // What is gone is nobody else's any more.
+    if (inode.gone) return work();
+    const kind = inode.writers > 0 ? 'exclusive' : need;
+    const run = (): Result<T> => {
+      inode.lseq = Math.max(inode.lseq, leases.lseqOf(ino));
+      this.#shared.kernel.note(ino);
+      return work();
+    };
+    const result = leases.run(context, ino, kind, run);
+    if (!(result instanceof Promise)) return result;
+    return result.catch((error: unknown) => {
+      const isGone = error instanceof FsError && error.code === 'ENOENT' && !inode.gone;
+      if (!isGone) throw error;
+      inode.gone = true;
+      throw new FsError('ESTALE', `ino ${ino} was removed`, { cause: error });
+    });
+  }
+
+  /**
+   * Opens under a lease once no removal is under way. The lease is not kept while waiting: the
+   * removal may wait for somebody who waits for the lease.
+   * @throws FsError ENOENT when it fell to a removal
+   */
+  async #opening<T>(
+    context: RequestContext,
+    inode: Inode,
+    flags: number,
+    open: () => Promise<T>,
+  ): Promise<T> {
+    const present = async (): Promise<T | undefined> => {
+      if (inode.removal !== undefined) return undefined;
+      if (!inode.gone) return open();
+      this.#shared.inodes.settle(inode);
+      throw new FsError('ENOENT', `ino ${inode.ino} was removed`);
+    };
+    for (;;) {
+      while (inode.removal !== undefined) await inode.removal;
+      const opened = await this.#leased(context, inode, needOf(flags), present);
+      if (opened !== undefined) return opened;
+    }
   }
 
   #open(inode: Inode, flags: number): OpenResult {
-    if (isDirectory(inode.attr.mode)) throw new FsError('EISDIR', `open of ino ${inode.ino}`);
+    const { leases } = this.#shared;
+    const writes = (flags & O_ACCMODE) !== O_RDONLY;
     inode.opens++;
-    inode.checkedMs = this.#shared.clock.bootMs();
-    const append = (flags & O_APPEND) !== 0 && (flags & O_ACCMODE) !== O_RDONLY;
-    return { fh: this.#handles.open({ inode, append }), directIo: append, keepCache: false };
+    if (writes) inode.writers++;
+    const append = (flags & O_APPEND) !== 0 && writes;
+    return {
+      fh: this.#handles.open({ inode, append, writes }),
+      directIo: append,
+      get keepCache() {
+        return leases.validMs(inode.ino) > 0;
+      },
+    };
   }
 
-  /** Answers from memory have their time: what other mounts did since shows up then. */
-  #mustCheck(inode: Inode): boolean {
-    const { clock, meta } = this.#shared;
-    return !meta.cache.isUsable && meta.up && clock.bootMs() - inode.checkedMs > CHECK_MS;
-  }
-
+  /** A new size needs the exclusive lease: the caller has it. */
   async #setattr(
     context: RequestContext,
     inode: Inode,

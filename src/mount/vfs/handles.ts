@@ -7,12 +7,21 @@ export interface FileHandle {
   readonly inode: Inode;
   /** Every write goes to the end of the file, wherever the kernel thinks that is. */
   readonly append: boolean;
+  readonly writes: boolean;
+}
+
+/** A page of a directory, and how it was asked for. */
+export interface ListedPage extends DirPage {
+  readonly after: number;
+  readonly withAttrs: boolean;
+  /** Of the lease under which it was read. */
+  readonly lseq: number;
 }
 
 export interface DirHandle {
   readonly inode: Inode;
-  /** The page the last listing came from and the cookie it was asked with. */
-  page: (DirPage & { readonly after: number; readonly withAttrs: boolean }) | undefined;
+  /** The page the last listing came from. */
+  page: ListedPage | undefined;
 }
 
 /** Open handles by number; numbers are never reused within a mount. */

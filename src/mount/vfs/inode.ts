@@ -27,8 +27,6 @@ export class Inode {
   gone = false;
   /** Its size is being set: writes wait. */
   resizing = false;
-  /** The attributes come from a listing, which may be older than the file. */
-  listed = false;
   /** Shrunk to this size, and the shrinking is not on stable storage yet; an object a cut. */
   cut: { readonly size: number } | undefined;
   /** Unlinks and rename-overs are under way: opens wait for all of them. */
@@ -37,8 +35,18 @@ export class Inode {
   writing: Promise<unknown> | undefined;
   /** Where the last publication of this mount found the bytes. */
   publishedUnder: HomeState | undefined;
-  /** Boot milliseconds when the metaserver was last asked about it while it was open. */
-  checkedMs = 0;
+  /** Of the lease this mount has on it, or had last: what it writes goes under that. */
+  lseq = 0;
+  /** Handles that may write. */
+  writers = 0;
+  /** What is unpublished was written under a lease that was lost for good. */
+  fenced = false;
+  /** Stores through mappings may be older than what others wrote: it was evicted while open. */
+  fencedStores = false;
+  /** Something written was lost to others, and no program was told yet. */
+  unreported = false;
+  /** The metaserver was told that it is open here: it is told of the last close too. */
+  toldOpen = false;
   /** A publication that was asked for when this was what there was to publish. */
   publication: { readonly dirty: DirtyAttr; readonly done: Promise<void> } | undefined;
   /** Attribute changes and publications run one after another. */
@@ -90,6 +98,8 @@ export class Inode {
   update(attr: Attr): void {
     assert(attr.ino === this.ino, `attributes of ino ${attr.ino} for ino ${this.ino}`);
     if (attr.av >= this.#attr.av) this.#attr = attr;
+    // Its last name went on another machine, and it lives for us.
+    if (attr.nlink === 0 && this.opens > 0 && !this.gone) this.kept = true;
   }
 
   /** Bytes up to `end` were written at `now`. */
@@ -164,7 +174,6 @@ export class InodeTable {
     const known = this.#inodes.get(attr.ino);
     if (known !== undefined) {
       known.update(attr);
-      known.listed = false;
       return known;
     }
     const inode = new Inode(attr);

@@ -3,6 +3,7 @@ import { isRegular, S_IFLNK } from '../../common/attr.ts';
 import { FsError } from '../../common/errno.ts';
 import type { Ino } from '../../common/ids.ts';
 import type {
+  AbsentResult,
   EntryResult,
   MakeNode,
   NameOperations,
@@ -24,31 +25,53 @@ export class NameOps implements NameOperations {
     this.#shared = shared;
   }
 
-  lookup(context: RequestContext, parent: Ino, name: string): Result<EntryResult> {
+  lookup(context: RequestContext, parent: Ino, name: string): Result<EntryResult | AbsentResult> {
     const { inodes, meta, names } = this.#shared;
     const known = meta.cache.lookup(parent, name);
-    if (known === 'absent') throw new FsError('ENOENT', `no such name in directory ${parent}`);
+    if (known === 'absent') return this.#absent(parent);
     if (known === undefined) return this.#lookup(context, parent, name);
     names.set(parent, name, known.ino);
-    return entryResult(this.#shared, inodes.remember(known));
+    return entryResult(this.#shared, parent, inodes.remember(known));
   }
 
-  async #lookup(context: RequestContext, parent: Ino, name: string): Promise<EntryResult> {
-    const { meta, names } = this.#shared;
+  async #lookup(
+    context: RequestContext,
+    parent: Ino,
+    name: string,
+  ): Promise<EntryResult | AbsentResult> {
+    const { leases, meta, names } = this.#shared;
+    const options = {
+      grantParent: !leases.holds(parent),
+      noGrant: (this.#seen(parent, name)?.writers ?? 0) > 0,
+    };
     try {
-      const inode = this.#shared.inodes.remember(await meta.lookup(context, parent, name));
+      const attr = await meta.lookup(context, parent, name, options);
+      const inode = this.#shared.inodes.remember(attr);
       names.set(parent, name, inode.ino);
-      return await entryResult(this.#shared, inode);
+      return await entryResult(this.#shared, parent, inode);
     } catch (error) {
       names.delete(parent, name);
+      const isAbsent = error instanceof FsError && error.code === 'ENOENT';
+      if (isAbsent && meta.cache.lookup(parent, name) === 'absent') return this.#absent(parent);
       throw error;
     }
+  }
+
+  #absent(parent: Ino): AbsentResult {
+    const { leases } = this.#shared;
+    return {
+      absent: true,
+      get entryValidMs() {
+        return leases.nameValidMs(parent);
+      },
+    };
   }
 
   forget(ino: Ino, count: number): void {
     const inode = this.#shared.inodes.get(ino);
     if (inode === undefined) return;
     inode.lookups = Math.max(0, inode.lookups - count);
+    if (inode.lookups === 0) this.#shared.kernel.dropped(ino);
     this.#shared.inodes.settle(inode);
   }
 
@@ -101,7 +124,7 @@ export class NameOps implements NameOperations {
   ): Promise<EntryResult> {
     const inode = this.#shared.inodes.remember(await this.#shared.meta.link(context, node));
     this.#shared.names.set(node.newParent, node.newName, inode.ino);
-    return entryResult(this.#shared, inode);
+    return entryResult(this.#shared, node.newParent, inode);
   }
 
   async #make(
@@ -112,7 +135,7 @@ export class NameOps implements NameOperations {
     const inode = this.#shared.inodes.remember(attr);
     if (isRegular(attr.mode)) this.#shared.data.of(inode).created(inode.ino);
     this.#shared.names.set(node.parent, node.name, inode.ino);
-    return entryResult(this.#shared, inode);
+    return entryResult(this.#shared, node.parent, inode);
   }
 
   async #remove(

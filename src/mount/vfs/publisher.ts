@@ -8,8 +8,9 @@ import type { HomeState } from '../data/data-path.ts';
 import type { FileData } from '../data/file-data.ts';
 import { interruptible } from '../data/patience.ts';
 import type { AttrChanges, RequestContext } from '../driver/driver.ts';
+import type { Leases } from '../leases.ts';
 import type { MetaClient } from '../meta-client.ts';
-import { type Inode, type InodeTable, inOrder } from './inode.ts';
+import { type DirtyAttr, type Inode, type InodeTable, inOrder } from './inode.ts';
 import { refresh } from './refresh.ts';
 
 /** Publications under way at a time when all files are published. */
@@ -19,6 +20,7 @@ const TRIES = 5;
 
 export interface PublisherOptions {
   readonly meta: MetaClient;
+  readonly leases: Leases;
   readonly data: FileData;
   readonly inodes: InodeTable;
   readonly log: Logger;
@@ -26,12 +28,14 @@ export interface PublisherOptions {
 
 export class Publisher {
   readonly #meta: MetaClient;
+  readonly #leases: Leases;
   readonly #data: FileData;
   readonly #inodes: InodeTable;
   readonly #log: Logger;
 
   constructor(options: PublisherOptions) {
     this.#meta = options.meta;
+    this.#leases = options.leases;
     this.#data = options.data;
     this.#inodes = options.inodes;
     this.#log = options.log;
@@ -123,6 +127,22 @@ export class Publisher {
     return failed;
   }
 
+  /** As publishAll, past the order of changes. @returns how many failed */
+  async publishNow(): Promise<number> {
+    let failed = 0;
+    for (const inode of [...this.#inodes.values()]) {
+      try {
+        // What was fenced needs a lease first, which nobody gets before this is done.
+        while (inode.dirty !== undefined && !inode.fenced) await this.flush(inode, undefined);
+      } catch (error) {
+        if (!(error instanceof FsError)) throw error;
+        this.#log.warn('a file stays unpublished for now', { ino: inode.ino, error });
+        failed += 1;
+      }
+    }
+    return failed;
+  }
+
   /** Publishes, and makes a cut durable that nothing published since has made so. */
   async #settle(inode: Inode): Promise<boolean> {
     if (!(await this.tryPublish(inode))) return false;
@@ -144,8 +164,35 @@ export class Publisher {
     if (inode.gone) {
       inode.keep(dirty);
       this.#data.of(inode).forget(inode);
-    } else await this.#flush(inode, waiter);
+    } else if (inode.fenced) await this.#afterFence(inode, dirty);
+    else await this.#flush(inode, waiter);
     this.#inodes.settle(inode);
+  }
+
+  /**
+   * Rule C15. Bytes that are at their home are published under a new lease; others would overwrite
+   * what somebody else may have written since.
+   */
+  async #afterFence(inode: Inode, dirty: DirtyAttr): Promise<void> {
+    const { ino } = inode;
+    if (this.#data.isLocal(inode)) {
+      // A recall that waits for this keeps the lease until it is done.
+      const held = this.#leases.mayWrite(ino);
+      if (!held) await this.#leases.use(undefined, ino, 'exclusive');
+      try {
+        inode.lseq = Math.max(inode.lseq, this.#leases.lseqOf(ino));
+        await this.#flush(inode, undefined);
+        inode.fenced = false;
+      } finally {
+        if (!held) this.#leases.done(ino);
+      }
+      return;
+    }
+    const kept = await this.#data.of(inode).setAside(inode);
+    inode.fenced = false;
+    inode.clean(dirty);
+    inode.unreported = inode.opens > 0;
+    this.#log.error('what was written here could not be merged: it is kept aside', { ino, kept });
   }
 
   async #flush(inode: Inode, waiter: RequestContext | undefined): Promise<void> {
@@ -158,15 +205,24 @@ export class Publisher {
         return;
       } catch (error) {
         if (!(error instanceof FsError)) throw error;
-        if (error.code === 'ENOENT' || inode.gone) {
-          this.#lost(inode, error);
-          return;
-        }
+        if (await this.#isOver(inode, error)) return;
         if (error.code !== 'ESTALE' || tries === TRIES) throw error;
       }
       await refresh(this.#meta, inode, waiter);
       await path.again(inode, waiter);
     }
+  }
+
+  /** It will never be published as it is. @throws the error once, when an open file is gone */
+  async #isOver(inode: Inode, error: FsError): Promise<boolean> {
+    if (error.code === 'ENOENT' || inode.gone) {
+      this.#lost(inode, error);
+      return true;
+    }
+    const { dirty } = inode;
+    if (error.code !== 'ENOLCK' || dirty === undefined) return false;
+    await this.#afterFence(inode, dirty);
+    return true;
   }
 
   /** The metaserver no longer has the file: whoever still has it open is told once. */

@@ -4,16 +4,26 @@ import type { Clock } from '../../common/clock.ts';
 import type { Ino } from '../../common/ids.ts';
 import type { FileData } from '../data/file-data.ts';
 import type { EntryResult, RequestContext, Result, StatResult } from '../driver/driver.ts';
+import type { KernelCache } from '../kernel-cache.ts';
+import type { Leases } from '../leases.ts';
 import type { MetaClient } from '../meta-client.ts';
 import type { Inode, InodeTable } from './inode.ts';
 import type { Publisher } from './publisher.ts';
 import type { RecentNames } from './recent-names.ts';
 import type { UnlinkedCloser } from './unlinked-closer.ts';
 
+/** What stat(2) is answered from. */
+interface StatSource {
+  readonly attr: Attr;
+  readonly dirty?: unknown;
+}
+
 export interface VfsShared {
   readonly inodes: InodeTable;
   readonly names: RecentNames;
   readonly meta: MetaClient;
+  readonly leases: Leases;
+  readonly kernel: KernelCache;
   readonly data: FileData;
   readonly publisher: Publisher;
   readonly clock: Clock;
@@ -22,49 +32,71 @@ export interface VfsShared {
   readonly showAs: { readonly uid: number | undefined; readonly gid: number | undefined };
 }
 
-/** Without leases the kernel asks for every name again. */
-const ENTRY_VALID_MS = 0;
-/**
- * One tick of the kernel: what a lookup told holds for the rest of that walk along the path, which
- * would ask for the same inode again to check permissions.
- */
-const ATTR_VALID_MS = 1;
-
 function shown(shared: VfsShared, attr: Attr): Attr {
   const { uid, gid } = shared.showAs;
   if (uid === undefined && gid === undefined) return attr;
   return { ...attr, uid: uid ?? attr.uid, gid: gid ?? attr.gid };
 }
 
-export function statResult(shared: VfsShared, inode: { readonly attr: Attr }): Result<StatResult> {
+/**
+ * How long the kernel may keep it is worked out when the answer is written, not before: the lease
+ * may be called back in between. Of a file that is being written, times move once more when it is
+ * published.
+ */
+export function statResult(shared: VfsShared, inode: StatSource): Result<StatResult> {
   const { attr } = inode;
+  const { leases } = shared;
   const build = (blocks: number): StatResult => ({
     attr: shown(shared, attr),
     blocks,
-    attrValidMs: ATTR_VALID_MS,
+    get attrValidMs() {
+      return inode.dirty === undefined ? leases.validMs(attr.ino) : 0;
+    },
   });
   const blocks = shared.data.blocks(attr);
   return blocks instanceof Promise ? blocks.then(build) : build(blocks);
 }
 
-/** What a listing shows: the attributes it came with, or what this mount knows better. */
+/** What a listing shows: what is known under a lease, else what it came with, for this once. */
 export function listedStat(shared: VfsShared, attr: Attr): Result<StatResult> {
-  const known = shared.inodes.get(attr.ino);
-  known?.update(attr);
-  return statResult(shared, known ?? { attr });
+  const { inodes, meta } = shared;
+  const held = meta.cache.attr(attr.ino);
+  const known = inodes.get(attr.ino);
+  if (held === undefined) return statResult(shared, { attr, dirty: true });
+  known?.update(held);
+  return statResult(shared, known ?? { attr: held });
 }
 
-/** An entry for the kernel, which owes one forget for it from now on. */
-export function entryResult(shared: VfsShared, inode: Inode): Result<EntryResult> {
+/** An entry of directory `parent` for the kernel, which owes one forget for it from now on. */
+export function entryResult(shared: VfsShared, parent: Ino, inode: Inode): Result<EntryResult> {
   const stat = statResult(shared, inode);
-  if (stat instanceof Promise) return withLookup(shared, inode, () => entryStat(shared, inode));
+  if (stat instanceof Promise) {
+    return withLookup(shared, inode, () => entryStat(shared, parent, inode));
+  }
   inode.lookups++;
-  return { ...stat, entryValidMs: ENTRY_VALID_MS };
+  return entryOf(shared, parent, stat);
 }
 
 /** An entry whose reference is counted by the caller. */
-export async function entryStat(shared: VfsShared, inode: Inode): Promise<EntryResult> {
-  return { ...(await statResult(shared, inode)), entryValidMs: ENTRY_VALID_MS };
+export async function entryStat(
+  shared: VfsShared,
+  parent: Ino,
+  inode: Inode,
+): Promise<EntryResult> {
+  return entryOf(shared, parent, await statResult(shared, inode));
+}
+
+function entryOf({ leases }: VfsShared, parent: Ino, stat: StatResult): EntryResult {
+  return {
+    attr: stat.attr,
+    blocks: stat.blocks,
+    get attrValidMs() {
+      return stat.attrValidMs;
+    },
+    get entryValidMs() {
+      return leases.nameValidMs(parent);
+    },
+  };
 }
 
 /** `work` leads to an answer that gives the kernel one more reference; no answer, no reference. */
@@ -83,13 +115,15 @@ export async function withLookup<T>(
   }
 }
 
-/** The inode, asked for at the metaserver when this mount does not know it well enough. */
+/** The inode, asked for at the metaserver when this mount does not know it. */
 export async function loadInode(
   shared: VfsShared,
   context: RequestContext,
   ino: Ino,
 ): Promise<Inode> {
+  const held = shared.meta.cache.attr(ino);
+  if (held !== undefined) return shared.inodes.remember(held);
   const known = shared.inodes.get(ino);
-  if (known !== undefined && !known.listed) return known;
+  if (known !== undefined) return known;
   return shared.inodes.remember(await shared.meta.getattr(context, ino));
 }

@@ -1,13 +1,17 @@
 /**
  * The filesystem by inode and handle: no paths, no FUSE types. Names and attributes come from the
- * metaserver (no leases yet), bytes from this machine's store or from their home.
+ * metaserver, under leases, bytes from this machine's store or from their home.
  */
+
+import { isDirectory } from '../../common/attr.ts';
 import type { Clock } from '../../common/clock.ts';
 import type { Ino } from '../../common/ids.ts';
 import { TaskGroup } from '../../common/lifecycle.ts';
 import type { Logger } from '../../common/log.ts';
 import type { FileData } from '../data/file-data.ts';
 import type { FileSystem } from '../driver/driver.ts';
+import type { KernelCache } from '../kernel-cache.ts';
+import type { LeasedFiles, Leases } from '../leases.ts';
 import type { MetaClient } from '../meta-client.ts';
 import { DirOps } from './dir-ops.ts';
 import { FileOps } from './file-ops.ts';
@@ -20,6 +24,8 @@ import { UnlinkedCloser } from './unlinked-closer.ts';
 
 export interface VfsOptions {
   readonly meta: MetaClient;
+  readonly leases: Leases;
+  readonly kernel: KernelCache;
   readonly data: FileData;
   readonly clock: Clock;
   readonly log: Logger;
@@ -32,6 +38,7 @@ export class Vfs {
   readonly #publisher: Publisher;
   readonly #files: FileOps;
   readonly #data: FileData;
+  readonly #leases: Leases;
   readonly #tasks: TaskGroup;
   readonly #unlinked: UnlinkedCloser;
   readonly fs: FileSystem;
@@ -39,6 +46,7 @@ export class Vfs {
   constructor(options: VfsOptions) {
     const { log } = options;
     this.#data = options.data;
+    this.#leases = options.leases;
     this.#inodes = new InodeTable((inode) => this.#data.of(inode).forget(inode));
     this.#tasks = new TaskGroup((error) => log.warn('background work failed', { error }));
     this.#publisher = new Publisher({ ...options, inodes: this.#inodes });
@@ -51,7 +59,18 @@ export class Vfs {
       unlinked: this.#unlinked,
     };
     this.#files = new FileOps(shared);
+    options.leases.files = this.#leasedFiles(options.meta);
+    options.meta.cache.onAttr = (attr) => this.#inodes.get(attr.ino)?.update(attr);
     this.fs = fileSystem(new NameOps(shared), this.#files, new DirOps(shared));
+  }
+
+  /** Files that programs have open here. */
+  openInos(): Ino[] {
+    return [...this.#inodes.values()].filter(({ opens }) => opens > 0).map(({ ino }) => ino);
+  }
+
+  get leaseCount(): number {
+    return this.#leases.count;
   }
 
   get openFiles(): number {
@@ -73,6 +92,23 @@ export class Vfs {
     return this.#publisher.publishAll();
   }
 
+  /** This mount may not publish any more what it wrote under the leases it lost. */
+  evicted(): void {
+    for (const inode of this.#inodes.values()) {
+      inode.toldOpen = false;
+      if (inode.dirty !== undefined) inode.fenced = true;
+      if (inode.writers > 0) inode.fencedStores = true;
+    }
+  }
+
+  /**
+   * As publishAll, past changes that wait for the metaserver: it waits for this before it makes
+   * them. @returns how many failed
+   */
+  publishNow(): Promise<number> {
+    return this.#publisher.publishNow();
+  }
+
   /** Another mount has cut a file whose home is here. */
   cutElsewhere(ino: Ino, size: number): void {
     this.#inodes.get(ino)?.cutElsewhere(size);
@@ -82,6 +118,27 @@ export class Vfs {
   removedElsewhere(ino: Ino): void {
     const inode = this.#inodes.get(ino);
     if (inode !== undefined) inode.gone = true;
+  }
+
+  #leasedFiles(meta: MetaClient): LeasedFiles {
+    const inodes = this.#inodes;
+    return {
+      isOpen: (ino) => (inodes.get(ino)?.opens ?? 0) > 0,
+      mayWrite: (ino) => (inodes.get(ino)?.writers ?? 0) > 0,
+      isDirectory: (ino) => {
+        const attr = inodes.get(ino)?.attr ?? meta.cache.attr(ino);
+        return attr === undefined || isDirectory(attr.mode);
+      },
+      publish: async (ino) => {
+        const inode = inodes.get(ino);
+        while (inode?.dirty !== undefined) await this.#publisher.publish(inode);
+      },
+      forget: (ino) => meta.cache.forget(ino),
+      toldOpen: (ino) => {
+        const inode = inodes.get(ino);
+        if (inode !== undefined) inode.toldOpen = true;
+      },
+    };
   }
 
   /** Waits for work no request waits for. */

@@ -8,6 +8,7 @@ import type {
   EntryResult,
   FileSystem,
   MakeNode,
+  OpenDirResult,
   OpenResult,
   RenameNode,
   StatFsResult,
@@ -136,8 +137,8 @@ export class FaultFileSystem implements FileSystem {
     return { bytesTotal: 64 * GIB, bytesFree: 32 * GIB, files: 1 };
   }
 
-  opendir(_context: unknown, ino: Ino): Fh {
-    return this.#handle(this.#node(ino));
+  opendir(_context: unknown, ino: Ino): OpenDirResult {
+    return { fh: this.#handle(this.#node(ino)), keepCache: false };
   }
 
   readdir(
@@ -148,7 +149,14 @@ export class FaultFileSystem implements FileSystem {
     return [...this.#open(fh).entries].slice(options.cookie).map(([name, ino], index) => {
       const stat = this.#stat(this.#node(asIno(ino)));
       const cookie = options.cookie + index + 1;
-      return { cookie, name, ino: asIno(ino), type: stat.attr.mode & S_IFMT, stat };
+      return {
+        cookie,
+        name,
+        ino: asIno(ino),
+        type: stat.attr.mode & S_IFMT,
+        stat,
+        entryValidMs: 0,
+      };
     });
   }
 

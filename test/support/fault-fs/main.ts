@@ -17,6 +17,7 @@ await NativeDriver.mount({
   flags: 0,
   options: 'default_permissions,allow_other',
   mask: parseMask(''),
+  keeps: undefined,
   fs: new FaultFileSystem(dir),
   clock: new SystemClock(),
   log: JsonLogger.create('fault-fs', 'warn'),

@@ -22,7 +22,7 @@ function circumstances(
   const description = {
     clusterId: CLUSTER,
     clusterName: 'wren',
-    wireVersion: { major: 1, minor: 0 },
+    wireVersion: { major: 2, minor: 0 },
     wallMs: NOW_MS,
     rootUid: 1000,
     rttMs: 0,
@@ -38,7 +38,7 @@ test('the port of the metaserver may be left out', () => {
 
 test('a cluster like this machine is joined without a word', () => {
   assert.deepEqual(judgeJoin(circumstances()), []);
-  assert.deepEqual(judgeJoin(circumstances({ wireVersion: { major: 1, minor: 9 } })), []);
+  assert.deepEqual(judgeJoin(circumstances({ wireVersion: { major: 2, minor: 9 } })), []);
 });
 
 test('a clock that is off is told from 10 s on, and refused from an hour on', () => {
@@ -71,8 +71,8 @@ test('another wire version is refused, naming the side to update', () => {
       message: older,
     });
   };
-  refused(2, /speaks wire version 2\.2, this dfs 1\.0: update the dfs here$/);
-  refused(0, /speaks wire version 0\.2, this dfs 1\.0: update the dfs of 10\.0\.0\.1:7480$/);
+  refused(3, /speaks wire version 3\.2, this dfs 2\.0: update the dfs here$/);
+  refused(1, /speaks wire version 1\.2, this dfs 2\.0: update the dfs of 10\.0\.0\.1:7480$/);
 });
 
 function state(...roles: NodeRole[]): Parameters<typeof refuseOtherCluster>[0] {

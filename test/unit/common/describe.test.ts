@@ -37,7 +37,7 @@ test('a metaserver says who it is', async (t) => {
   assert.deepEqual(rest, {
     clusterId: CLUSTER,
     clusterName: 'test',
-    wireVersion: { major: 1, minor: 0 },
+    wireVersion: { major: 2, minor: 0 },
     wallMs: 1,
     rootUid: 1000,
   });

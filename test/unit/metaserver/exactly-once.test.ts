@@ -10,6 +10,7 @@ import {
   ask,
   foundIn,
   makeOp,
+  type Op,
   openEngine,
   readdirOp,
   removeOp,
@@ -18,9 +19,14 @@ import {
   resultOf,
 } from './rig.ts';
 
+const SETTLED: Op = { $case: 'settled', value: { open: [] } };
+
 async function openSession(engine: MetaEngine, instance = 5n): Promise<Session> {
   const identity = { nodeId: NODE, nodeName: 'n', kind: 'mount', instance } as const;
-  return (await engine.openSession(identity)).session;
+  const { session } = await engine.openSession(identity);
+  // A server that starts anew waits for this.
+  engine.execute(session, request(SETTLED), () => undefined);
+  return session;
 }
 
 /** Syncs whatever is committed until the work is done. */

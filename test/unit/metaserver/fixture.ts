@@ -13,6 +13,7 @@ import {
   type Epoch,
   type Ino,
   ROOT_INO,
+  type SessionId,
 } from '../../../src/common/ids.ts';
 import { foundingWrites } from '../../../src/metaserver/cluster.ts';
 import type { OpContext } from '../../../src/metaserver/core/inodes.ts';
@@ -37,6 +38,8 @@ export class Fixture {
   readonly clock = new ManualClock();
   sid = asSessionId(1);
   mayGrow = true;
+  /** Other sessions that have every file open. */
+  openers: SessionId[] = [];
   #nextIno = 1024;
 
   constructor() {
@@ -57,7 +60,8 @@ export class Fixture {
   get context(): OpContext {
     const { now, sid, mayGrow } = this;
     const takeIno = (): Ino => asIno(this.#nextIno++);
-    return { now, sid, placement: () => asGroupId(1), mayGrow, takeIno };
+    const openElsewhere = (): SessionId[] => this.openers;
+    return { now, sid, placement: () => asGroupId(1), mayGrow, takeIno, openElsewhere };
   }
 
   /** Runs one transaction; what it wrote is kept unless it throws. */

@@ -92,7 +92,7 @@ test('whoever asks is told which cluster this is, and whose', async (t) => {
     assert.deepEqual(answer, {
       clusterId: CLUSTER,
       clusterName: 'test',
-      wireVersion: { major: 1, minor: 0 },
+      wireVersion: { major: 2, minor: 0 },
       wallMs: 1_700_000_000_000,
       rootUid: 1234,
     });

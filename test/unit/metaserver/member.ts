@@ -81,7 +81,6 @@ export class Member implements SessionSink {
   /** The code its stream was ended with. */
   closed: string | undefined;
   /** What its Welcome said. */
-  alone = false;
   readonly #life: Life;
 
   private constructor(life: Life, session: Session) {
@@ -101,25 +100,16 @@ export class Member implements SessionSink {
     return member;
   }
 
-  /** The promise inside resolves when it is welcomed; it may be given up before. */
-  static async mount(life: Life, options: MemberOptions, wanted = () => true): Promise<Arrival> {
+  static async mount(life: Life, options: MemberOptions): Promise<Member> {
     const { engine } = life;
     const { session } = await engine.openSession(identity(options, 'mount'));
     const member = new Member(life, session);
     engine.heard(session);
-    let entered = false;
-    const done = engine.admit(session, {
-      wanted,
-      enter: (alone) => {
-        session.sink?.close('replaced', '');
-        session.sink = member;
-        engine.heard(session);
-        member.alone = alone;
-        entered = true;
-      },
-    });
+    session.sink?.close('replaced', '');
+    session.sink = member;
+    engine.attach(session, () => undefined);
     await turn();
-    return { member, done, entered: () => entered };
+    return member;
   }
 
   push(body: Body): void {
@@ -165,22 +155,12 @@ export class Member implements SessionSink {
     return this.pushed.flatMap((body) => (body.$case === 'dialBack' ? [body.value] : []));
   }
 
-  get shares(): number {
-    return this.pushed.filter(({ $case }) => $case === 'share').length;
-  }
-
   /** Answers the last DialBack. */
   async dialled(reached: boolean, message = ''): Promise<void> {
     const id = this.dialBacks.at(-1)?.id ?? 0n;
     await this.request({ $case: 'dialBackDone', value: { id, reached, message } });
     await this.#life.settled();
   }
-}
-
-export interface Arrival {
-  readonly member: Member;
-  readonly done: Promise<void>;
-  entered(): boolean;
 }
 
 function identity(options: MemberOptions, kind: 'peer' | 'mount'): SessionIdentity {

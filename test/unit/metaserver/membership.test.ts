@@ -113,7 +113,7 @@ describe('the map of the cluster', () => {
 
   it('is not told to mounts', async () => {
     const life = await Life.first();
-    const { member } = await Member.mount(life, { name: 'ada' });
+    const member = await Member.mount(life, { name: 'ada' });
     await Member.peer(life, FOUNDER);
     assert.deepEqual(member.maps, []);
   });
@@ -354,10 +354,8 @@ describe('a file', () => {
     return resultOf(answer, 'make').attr?.layout?.rg ?? 0n;
   }
 
-  async function mounted(life: Life, name: string): Promise<Member> {
-    const { done, member } = await Member.mount(life, { name });
-    await done;
-    return member;
+  function mounted(life: Life, name: string): Promise<Member> {
+    return Member.mount(life, { name });
   }
 
   it('is kept by the node that makes it, when that stores', async () => {

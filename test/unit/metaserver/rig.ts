@@ -73,7 +73,7 @@ export function requestId(unique: number, acked = 0): RequestId {
 }
 
 export function request(op: Op | undefined, id?: RequestId): Request {
-  return { id: 1n, requestId: id, op };
+  return { id: 1n, requestId: id, noGrant: true, op };
 }
 
 /** The reply to one request, errors as `E...`. */

@@ -13,7 +13,7 @@ import type { MetaEngine } from '../../../src/metaserver/engine.ts';
 import { MemoryKv } from '../../../src/metaserver/kv.ts';
 import { SessionService } from '../../../src/metaserver/session-service.ts';
 import { CLUSTER, NODE } from './fixture.ts';
-import { foundIn, makeOp, openEngine, readdirOp, removeOp, requestId } from './rig.ts';
+import { foundIn, makeOp, type Op, openEngine, readdirOp, removeOp, requestId } from './rig.ts';
 import { StreamClient } from './stream-client.ts';
 
 const scratch = await mkdtemp(path.join(tmpdir(), 'dfs-meta-'));
@@ -71,7 +71,7 @@ describe('a Hello', () => {
   for (const [what, changes, code, sentence] of [
     ['of another cluster', { clusterId: Buffer.alloc(16, 1) }, 'other-cluster', /serves cluster/],
     ['without a cluster', { clusterId: Buffer.alloc(3) }, 'other-cluster', /serves cluster/],
-    ['of a newer major', { wireVersion: { major: 2, minor: 0 } }, 'wire-version', /same version/],
+    ['of a newer major', { wireVersion: { major: 3, minor: 0 } }, 'wire-version', /same version/],
     ['without a version', { wireVersion: undefined }, 'wire-version', /wire version/],
     ['without a node id', { nodeId: Buffer.alloc(0) }, 'bad-hello', /node id/],
     ['without an instance', { instance: 0n }, 'bad-hello', /instance/],
@@ -92,7 +92,7 @@ describe('a Hello', () => {
 
   it('of a minor version ahead is welcomed', async () => {
     await using served = await Served.start();
-    const frame = await served.client().open({ wireVersion: { major: 1, minor: 9 } });
+    const frame = await served.client().open({ wireVersion: { major: 2, minor: 9 } });
     assert.equal(frame.$case, 'welcome');
   });
 });
@@ -124,6 +124,7 @@ describe('a session', () => {
     const client = served.client();
     const frame = await client.open();
     assert.ok(frame.$case === 'welcome' && frame.value.resumed);
+    await client.request({ $case: 'settled', value: { open: [] } });
     assert.equal((await client.request(makeOp('a'), requestId(2))).errno, 0);
     assert.equal((await client.request(makeOp('a'), requestId(4))).errno, ERRNO.EEXIST);
   });
@@ -304,6 +305,46 @@ describe('requests', () => {
       end = result.value.end;
     }
     assert.deepEqual(seen, expected);
+  });
+
+  it('that wait for a lease do not keep the release from being read that comes behind them', async () => {
+    await using served = await Served.start();
+    const holder = served.client();
+    await holder.open();
+    const made = await holder.request(makeOp('file'), requestId(2));
+    const [grant] = made.grants;
+    assert.ok(grant?.exclusive);
+    const asker = served.client();
+    await asker.open({ nodeId: Buffer.alloc(16, 9) });
+    const link = makeOp('link');
+    assert.ok(link.$case === 'make');
+    const value = { ...link.value, mode: 0o120777, target: Buffer.from('file') };
+    const mine = await asker.request({ $case: 'make', value }, requestId(2));
+    const ask = (ino: bigint, exclusive: boolean): Op => ({
+      $case: 'lease',
+      value: { ino, exclusive },
+    });
+    // More than a stream may have under way, all behind the lease of the other.
+    const count = 5000n;
+    for (let id = 100n; id < 100n + count; id += 1n) {
+      const value = { id, requestId: undefined, op: ask(grant.ino, false) };
+      asker.send({ $case: 'request', value });
+    }
+    const wanted = { id: 1n, requestId: undefined, op: ask(mine.grants[0]?.ino ?? 0n, true) };
+    holder.send({ $case: 'request', value: { ...wanted, id: 77n } });
+    const recalled = await asker.next();
+    assert.ok(recalled.$case === 'recall', `a ${recalled.$case} came first`);
+    const { ino, lseq } = recalled.value;
+    const lease = { ino, lseq, keepShared: false, open: false, progress: false };
+    const op: Op = { $case: 'release', value: { leases: [lease] } };
+    asker.send({ $case: 'request', value: { id: 2n, requestId: undefined, op } });
+    const released = await asker.next();
+    assert.ok(released.$case === 'reply' && released.value.id === 2n);
+    const first = await holder.next();
+    assert.ok(first.$case === 'recall' && first.value.lseq === grant.lseq);
+    const granted = await holder.next();
+    assert.ok(granted.$case === 'reply' && granted.value.id === 77n);
+    assert.equal(granted.value.grants.length, 1);
   });
 
   it('without a known operation or a needed field get an errno and a sentence', async () => {

@@ -65,8 +65,10 @@ const agreeable: FileSystem = {
   fsync: () => undefined,
   release: () => undefined,
   statfs: () => ({ bytesTotal: 1, bytesFree: 1, files: 1 }),
-  opendir: () => asFh(2),
-  readdir: () => [{ cookie: 3, name: 'name', ino: asIno(1024), type: S_IFREG, stat: entry }],
+  opendir: () => ({ fh: asFh(2), keepCache: true }),
+  readdir: () => [
+    { cookie: 3, name: 'name', ino: asIno(1024), type: S_IFREG, stat: entry, entryValidMs: 0 },
+  ],
   remember: () => undefined,
   releasedir: () => undefined,
 };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Attr, S_IFDIR, S_IFREG } from '../../../src/common/attr.ts';
 import { FsError } from '../../../src/common/errno.ts';
-import { asIno, type Ino, ROOT_INO } from '../../../src/common/ids.ts';
+import { type Ino, ROOT_INO } from '../../../src/common/ids.ts';
 import { nameToBytes } from '../../../src/common/name.ts';
 import { attrFromWire } from '../../../src/common/rpc/codec.ts';
 import { Random } from '../../support/random.ts';
@@ -79,7 +79,7 @@ test('what the cache answers is what the metaserver would say, after anything', 
   assert.ok(hits > STEPS, `the cache knew next to nothing: ${hits}`);
 });
 
-test('a request whose outcome nobody knows empties the cache', async () => {
+test('a change whose outcome nobody knows empties the cache', async () => {
   const world = await VfsWorld.create();
   const context = world.context();
   await world.meta.getattr(context, ROOT_INO);
@@ -87,6 +87,31 @@ test('a request whose outcome nobody knows empties the cache', async () => {
   world.before = () => {
     throw new FsError('EIO', 'the metaserver did not answer');
   };
-  await assert.rejects(world.meta.getattr(context, asIno(1)));
+  await assert.rejects(world.meta.getattr(context, ROOT_INO));
+  assert.notEqual(world.meta.cache.attr(ROOT_INO), undefined);
+  const changes = { mode: 0o700, killSuidGid: false };
+  await assert.rejects(world.meta.setattr(context, ROOT_INO, changes));
   assert.equal(world.meta.cache.attr(ROOT_INO), undefined);
+});
+
+test('a name is remembered only while its directory is held', async () => {
+  const world = await VfsWorld.create();
+  const { meta, leases } = world;
+  const context = world.context();
+  const names = (): string[] => meta.cache.names(ROOT_INO);
+  const { ino } = await world.create('file');
+  assert.deepEqual([leases.holds(ROOT_INO), names()], [false, []]);
+  await meta.lookup(context, ROOT_INO, 'file');
+  await assert.rejects(meta.lookup(context, ROOT_INO, 'none'), { code: 'ENOENT' });
+  assert.deepEqual([leases.holds(ROOT_INO), names()], [false, []]);
+  await assert.rejects(meta.lookup(context, ROOT_INO, 'none', { grantParent: true }));
+  await meta.lookup(context, ROOT_INO, 'file');
+  assert.deepEqual([leases.holds(ROOT_INO), names()], [true, ['none', 'file']]);
+  assert.equal(meta.cache.lookup(ROOT_INO, 'none'), 'absent');
+  const found = meta.cache.lookup(ROOT_INO, 'file');
+  assert.ok(found !== undefined && found !== 'absent' && found.ino === ino);
+  leases.expire();
+  assert.deepEqual([leases.holds(ROOT_INO), names()], [false, []]);
+  assert.equal(meta.cache.lookup(ROOT_INO, 'none'), undefined);
+  assert.equal(meta.cache.attr(ino), undefined);
 });

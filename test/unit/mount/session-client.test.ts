@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { SessionKind } from '../../../gen/meta.ts';
 import { ManualClock } from '../../../src/common/clock.ts';
 import { silentLogger } from '../../../src/common/log.ts';
@@ -242,37 +243,23 @@ test('without a welcome for 20 s another try is made', async (t) => {
   await server.until(() => server.hellos === 3);
 });
 
-test('a mount that is asked to share forgets, then says so, and is not alone any more', async (t) => {
+test('one that was evicted comes back, and a recall is handed on', async (t) => {
   const socketPath = await socketIn(t);
   const server = await ScriptedMetaserver.start(socketPath);
   t.after(() => server[Symbol.asyncDispose]());
   const events: unknown[] = [];
   const client = await SessionClient.open({
     ...options(socketPath, new ManualClock()),
-    onShare: () => events.push('share', server.requests.length),
-    onPush: ({ body }) => events.push('push', body?.$case),
+    onWelcome: ({ sid }) => events.push(sid),
+    onPush: ({ body }) => events.push(body?.$case),
   });
   t.after(() => client[Symbol.asyncDispose]());
-  assert.equal(client.alone, true);
-  server.push({ $case: 'share', value: {} });
-  await server.until(() => server.requests.length === 1);
-  assert.deepEqual(server.requests[0]?.op, { $case: 'shared', value: {} });
-  assert.deepEqual(events, ['share', 0, 'push', 'share']);
-  assert.equal(client.alone, false);
-});
-
-test('being alone ends with silence and with the stream, and a welcome brings it back', async (t) => {
-  const { server, client } = await connect(t);
-  client.silence();
-  assert.equal(client.alone, false);
-  server.drop();
-  const asked = client.request(STATFS);
-  await server.until(() => server.hellos === 2 && server.requests.length > 0);
-  server.reply(server.requests.at(-1)?.id ?? 0n);
-  await asked;
-  assert.equal(client.alone, true);
-  client.restart('test');
-  assert.equal(client.alone, false);
+  server.push({ $case: 'recall', value: { ino: 7n, lseq: 40n, keepShared: true } });
+  while (events.length < 2) await delay(2);
+  server.refuse('evicted');
+  while (events.length < 3) await delay(2);
+  assert.equal(server.hellos, 2);
+  assert.deepEqual(events, [events[0], 'recall', events[2]]);
 });
 
 test('each connection says what the peer serves at that time', async (t) => {

@@ -5,7 +5,7 @@ import { type Fh, type Ino, ROOT_INO } from '../../../src/common/ids.ts';
 import { delay } from '../../../src/common/lifecycle.ts';
 import { Random } from '../../support/random.ts';
 import { ScriptedStore } from '../../support/scripted-store.ts';
-import { VfsWorld } from '../../support/vfs-world.ts';
+import { foundIn, VfsWorld } from '../../support/vfs-world.ts';
 
 const STEPS = 800;
 const SIZE_MAX = 3000;
@@ -64,7 +64,7 @@ class Scenario {
   async check(note: string): Promise<void> {
     const { fs } = this.#world;
     for (const [name, file] of this.#names) {
-      const entry = await fs.lookup(this.#world.context(), ROOT_INO, name);
+      const entry = foundIn(await fs.lookup(this.#world.context(), ROOT_INO, name));
       this.#got(entry.attr.ino);
       assert.equal(entry.attr.ino, file.ino, `${note}: ino of ${name}`);
       assert.equal(entry.attr.size, file.bytes.length, `${note}: size of ${name}`);

@@ -27,7 +27,7 @@ test('attributes of an old listing never decide where a file ends', async () => 
   const { ino, fh } = await world.create('a');
   await world.fs.release(fh);
   world.fs.forget(ino, 1);
-  const dir = await world.fs.opendir(world.context(), ROOT_INO);
+  const { fh: dir } = await world.fs.opendir(world.context(), ROOT_INO);
   const listing = { cookie: 0, withAttrs: true };
   const listed = await world.fs.readdir(world.context(), dir, listing);
   const again = await world.open(await world.lookup('a'));

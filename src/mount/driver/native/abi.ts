@@ -83,7 +83,8 @@ export const FATTR = {
 } as const;
 
 /** fuse_open_out.open_flags */
-export const FOPEN = { DIRECT_IO: 1, KEEP_CACHE: 2 } as const;
+export const FOPEN = { DIRECT_IO: 1, KEEP_CACHE: 2, CACHE_DIR: 8 } as const;
 
 export const OPEN_KILL_SUIDGID = 1;
 export const WRITE_KILL_SUIDGID = 4;
+export const WRITE_CACHE = 1;

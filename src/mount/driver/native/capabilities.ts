@@ -30,13 +30,12 @@ export type Capability = keyof typeof CAPABILITY_BIT;
 
 const NAMES = Object.keys(CAPABILITY_BIT) as Capability[];
 
-/** Taken whenever offered. Locks stay with the kernel, and data is revalidated by mtime. */
+/** Taken whenever offered. Locks stay with the kernel; data it keeps is taken back by name. */
 const WANTED: readonly Capability[] = [
   'ASYNC_READ',
   'ATOMIC_O_TRUNC',
   'BIG_WRITES',
   'DONT_MASK',
-  'AUTO_INVAL_DATA',
   'DO_READDIRPLUS',
   'READDIRPLUS_AUTO',
   'ASYNC_DIO',
@@ -44,6 +43,7 @@ const WANTED: readonly Capability[] = [
   'ABORT_ERROR',
   'MAX_PAGES',
   'CACHE_SYMLINKS',
+  'EXPLICIT_INVAL_DATA',
   'HANDLE_KILLPRIV_V2',
   'SETXATTR_EXT',
   'INIT_EXT',

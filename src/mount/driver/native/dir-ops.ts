@@ -1,7 +1,11 @@
 /** Directory handles and listings. */
 import type { Ino } from '../../../common/ids.ts';
 import type { DirEntryResult } from '../driver.ts';
+import { FOPEN } from './abi.ts';
 import type { Encode, FuseConnection, KernelRequest } from './connection.ts';
+
+/** The kernel keeps a listing only with both. */
+const LISTING_KEPT = FOPEN.KEEP_CACHE | FOPEN.CACHE_DIR;
 
 const nothing: Encode<void> = () => 0;
 
@@ -9,8 +13,8 @@ export function opendir(fuse: FuseConnection, request: KernelRequest): void {
   fuse.finish(
     request,
     fuse.fs.opendir(request, fuse.view.nodeid),
-    (reply, fh) => reply.open(fh, 0),
-    (fh) => fuse.fs.releasedir(fh),
+    (reply, { fh, keepCache }) => reply.open(fh, keepCache ? LISTING_KEPT : 0),
+    ({ fh }) => fuse.fs.releasedir(fh),
   );
 }
 

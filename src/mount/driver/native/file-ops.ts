@@ -2,7 +2,14 @@
 import { PERMISSION_BITS, S_IFREG } from '../../../common/attr.ts';
 import { FsError } from '../../../common/errno.ts';
 import type { AttrChanges, CreateResult, OpenResult, StatResult } from '../driver.ts';
-import { ENTRY_OUT_BYTES, FATTR, FOPEN, OPEN_KILL_SUIDGID, WRITE_KILL_SUIDGID } from './abi.ts';
+import {
+  ENTRY_OUT_BYTES,
+  FATTR,
+  FOPEN,
+  OPEN_KILL_SUIDGID,
+  WRITE_CACHE,
+  WRITE_KILL_SUIDGID,
+} from './abi.ts';
 import type { Encode, FuseConnection, KernelRequest } from './connection.ts';
 
 const WRITE_IN_BYTES = 40;
@@ -108,6 +115,7 @@ export function write(fuse: FuseConnection, request: KernelRequest, slot: number
     offset: view.u64(8),
     data: view.payload(WRITE_IN_BYTES, size),
     killSuidGid: (view.u32(20) & WRITE_KILL_SUIDGID) !== 0,
+    mapped: (view.u32(20) & WRITE_CACHE) !== 0,
   });
   const written: Encode<void> = (reply) => {
     reply.u32(0, size);

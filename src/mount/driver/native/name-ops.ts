@@ -1,7 +1,7 @@
 /** LOOKUP, FORGET, READLINK and everything that changes names. */
 import { PERMISSION_BITS, S_IFDIR } from '../../../common/attr.ts';
 import { FsError } from '../../../common/errno.ts';
-import type { EntryResult } from '../driver.ts';
+import type { AbsentResult, EntryResult } from '../driver.ts';
 import type { Encode, FuseConnection, KernelRequest } from './connection.ts';
 
 /** More forgets than a slot can hold are a lie. */
@@ -17,7 +17,11 @@ function forgetEntry(fuse: FuseConnection): (value: EntryResult) => void {
 export function lookup(fuse: FuseConnection, request: KernelRequest): void {
   const { view, fs } = fuse;
   const result = fs.lookup(request, view.nodeid, view.name(0).text);
-  fuse.finish(request, result, entry, forgetEntry(fuse));
+  const found: Encode<EntryResult | AbsentResult> = (reply, value) =>
+    'absent' in value ? reply.absent(value) : reply.entry(value);
+  fuse.finish(request, result, found, (value) => {
+    if (!('absent' in value)) fs.forget(value.attr.ino, 1);
+  });
 }
 
 export function forget(fuse: FuseConnection): void {

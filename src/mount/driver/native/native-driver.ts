@@ -16,6 +16,8 @@ import { type CapabilityMask, type KernelCapabilities, lacking } from './capabil
 import { FuseConnection } from './connection.ts';
 import { dispatch } from './dispatch.ts';
 import { answerInit, MAX_WRITE_BYTES } from './handshake.ts';
+import type { NativeKernelCache } from './kernel-cache.ts';
+import { KernelCacheTable } from './kernel-cache-table.ts';
 
 const SLOT_COUNT = 32;
 const SLOT_BYTES = MAX_WRITE_BYTES + 8192;
@@ -26,6 +28,8 @@ const DETACHED_MS = 1_000;
 /** After umount(2) the kernel ends the connection at once, unless another namespace has it. */
 const LET_GO_MS = 10_000;
 const READ_AHEAD_KIB = 1024;
+/** FUSE_NOTIFY_INC_EPOCH came with 7.44. */
+const INC_EPOCH_MINOR = 44;
 
 export interface NativeMountOptions {
   readonly mountpoint: string;
@@ -37,6 +41,14 @@ export interface NativeMountOptions {
   /** FUSE options such as allow_other, comma separated. */
   readonly options: string;
   readonly mask: CapabilityMask;
+  /** What the kernel keeps can be taken back; undefined: nothing is ever told with a validity. */
+  readonly keeps:
+    | {
+        readonly kernel: Pick<NativeKernelCache, 'attach'>;
+        /** Where the guardian reads what that is. */
+        readonly tablePath: string;
+      }
+    | undefined;
   readonly fs: FileSystem;
   readonly clock: Clock;
   readonly log: Logger;
@@ -47,6 +59,7 @@ export interface NativeMountOptions {
 export class NativeDriver {
   readonly mountpoint: string;
   readonly connection: FuseConnection;
+  readonly #fd: number;
   readonly #type: string;
   readonly #ended = deferred<number>();
   readonly #log: Logger;
@@ -56,8 +69,9 @@ export class NativeDriver {
     this.mountpoint = options.mountpoint;
     this.#type = `fuse.${options.subtype}`;
     this.#log = options.log;
+    this.#fd = native.fuseMount(options);
     const session = new native.FuseSession({
-      fd: native.fuseMount(options),
+      fd: this.#fd,
       slotCount: SLOT_COUNT,
       slotBytes: SLOT_BYTES,
       replyBytes: REPLY_BYTES,
@@ -93,6 +107,7 @@ export class NativeDriver {
       await driver.#discard();
       throw error;
     }
+    driver.#watchCache(options);
     await driver.#raiseReadAhead();
     return driver;
   }
@@ -151,6 +166,17 @@ export class NativeDriver {
     } catch (error) {
       done.reject(error);
     }
+  }
+
+  /** From now on the kernel may keep what it is told. */
+  #watchCache({ keeps }: NativeMountOptions): void {
+    if (keeps === undefined) return;
+    const incEpoch = (this.#capabilities?.minor ?? 0) >= INC_EPOCH_MINOR;
+    keeps.kernel.attach({
+      notifier: new native.FuseNotifier({ fd: this.#fd }),
+      table: KernelCacheTable.create(keeps.tablePath, { fuseFd: this.#fd, incEpoch }),
+      incEpoch,
+    });
   }
 
   /** A mount that never became ready: away with it, the first error is the one to show. */

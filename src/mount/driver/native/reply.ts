@@ -3,7 +3,13 @@
  * synchronous stretch, so replies never overlap. Payload offsets count from the end of the header.
  */
 import type { Timespec } from '../../../common/attr.ts';
-import type { DirEntryResult, EntryResult, StatFsResult, StatResult } from '../driver.ts';
+import type {
+  AbsentResult,
+  DirEntryResult,
+  EntryResult,
+  StatFsResult,
+  StatResult,
+} from '../driver.ts';
 import {
   ATTR_OUT_BYTES,
   DIRENT_BYTES,
@@ -64,11 +70,22 @@ export class ReplyWriter {
 
   /** fuse_entry_out at `offset`. */
   entry(entry: EntryResult, offset = 0): number {
-    this.u64(offset, entry.attr.ino);
+    return this.#entry(entry, entry.entryValidMs, offset);
+  }
+
+  /** fuse_entry_out that says there is no such name. */
+  absent(absent: AbsentResult): number {
+    this.zero(0, ENTRY_OUT_BYTES);
+    this.#validity(16, 32, absent.entryValidMs);
+    return ENTRY_OUT_BYTES;
+  }
+
+  #entry(stat: StatResult, entryValidMs: number, offset: number): number {
+    this.u64(offset, stat.attr.ino);
     this.u64(offset + 8, 0);
-    this.#validity(offset + 16, offset + 32, entry.entryValidMs);
-    this.#validity(offset + 24, offset + 36, entry.attrValidMs);
-    this.#attr(offset + 40, entry);
+    this.#validity(offset + 16, offset + 32, entryValidMs);
+    this.#validity(offset + 24, offset + 36, stat.attrValidMs);
+    this.#attr(offset + 40, stat);
     return ENTRY_OUT_BYTES;
   }
 
@@ -116,7 +133,7 @@ export class ReplyWriter {
     this.zero(at + bytes - 8, 8);
     if (place.plus) {
       if (entry.stat === undefined) this.zero(at, ENTRY_OUT_BYTES);
-      else this.entry({ ...entry.stat, entryValidMs: 0 }, at);
+      else this.#entry(entry.stat, entry.entryValidMs, at);
       at += ENTRY_OUT_BYTES;
     }
     this.u64(at, entry.ino);

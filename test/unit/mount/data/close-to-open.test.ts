@@ -6,14 +6,14 @@ import { type Deferred, deferred } from '../../../../src/common/lifecycle.ts';
 import { type TwoWorlds, turns, worldsFor } from '../../../support/two-worlds.ts';
 import type { PeerCall } from '../../../support/world-client.ts';
 
-/** Holds the next call of a kind after the home has done it, until told. */
-function holdAfter(worlds: TwoWorlds, kind: PeerCall['kind']): Deferred<void> {
+/** Holds the next call of a kind, or the one after so many, when the home has done it, until told. */
+function holdAfter(worlds: TwoWorlds, kind: PeerCall['kind'], skip = 0): Deferred<void> {
   const held = deferred<void>();
-  let first = true;
+  const seen = new Set<number>();
   worlds.after = (call) => {
-    if (!first || call.kind !== kind) return undefined;
-    first = false;
-    return held.promise;
+    if (call.kind !== kind || seen.has(call.number)) return undefined;
+    seen.add(call.number);
+    return seen.size === skip + 1 ? held.promise : undefined;
   };
   return held;
 }
@@ -113,23 +113,45 @@ test('what was known does not outlive the publication of another writer', async 
   assert.equal((await two.get('file', 6)).toString(), 'theirs');
 });
 
-test('a read after open does not join a transfer that began before the other closed', async (t) => {
+test('a write waits for a read of another that is under way', async (t) => {
   const worlds = await worldsFor(t);
   const { one, two } = worlds;
   await one.put('file', 'old old old');
   const held = holdAfter(worlds, 'read');
   const early = await two.open('file');
-  const earlier = two.read(early.fh, 0, 100);
+  const reading = two.read(early.fh, 0, 100);
+  await turns();
+  let isOpen = false;
+  const opening = one.open('file').finally(() => {
+    isOpen = true;
+  });
+  await turns();
+  assert.equal(isOpen, false);
+  held.resolve();
+  assert.equal((await reading).toString(), 'old old old');
+  await one.write((await opening).fh, 0, 'new');
+  assert.equal((await two.read(early.fh, 0, 100)).toString(), 'new old old');
+});
+
+test('a read after open does not join a transfer that began before the other closed', async (t) => {
+  const worlds = await worldsFor(t);
+  const { one, two } = worlds;
+  await one.put('file', Buffer.concat([Buffer.alloc(CHUNK_BYTES), Buffer.from('old old old')]));
+  // What is read ahead is nobody's request: no lease is kept for it.
+  const ahead = holdAfter(worlds, 'read', 1);
+  const early = await two.open('file');
+  await two.read(early.fh, 0, 100);
   await turns();
   const writer = await one.open('file');
-  await one.write(writer.fh, 0, 'new new new');
+  await one.write(writer.fh, CHUNK_BYTES, 'new new new');
   await one.shut(writer.fh);
   const late = await two.open('file');
-  const later = two.read(late.fh, 0, 100);
+  const asked = worlds.calls.length;
+  const later = two.read(late.fh, CHUNK_BYTES, 100);
   await turns();
-  held.resolve();
+  ahead.resolve();
   assert.equal((await later).toString(), 'new new new');
-  await earlier;
+  assert.equal(worlds.count('read', asked), 1);
 });
 
 test('a writer sees its published bytes though a transfer from before is under way', async (t) => {

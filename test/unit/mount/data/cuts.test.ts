@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { FsError } from '../../../../src/common/errno.ts';
 import { deferred } from '../../../../src/common/lifecycle.ts';
 import { turns, worldsFor } from '../../../support/two-worlds.ts';
+import { cutUnheld } from '../../../support/unheld.ts';
 
 for (const [cutter, reader] of [
   ['one', 'two'],
@@ -57,20 +58,55 @@ test('the home’s own mount cuts before it writes, though the call is lost', as
   assert.equal((await two.get('file')).toString('latin1'), 'pre\0\0\0\0\0z');
 });
 
-test('bytes that wait with a writer survive a cut by another, the rest of the file does not', async (t) => {
+test('a cut by another comes after what was written before, and before what is written then', async (t) => {
   const worlds = await worldsFor(t);
   const { one, two } = worlds;
   const ino = await one.put('file', 'precious bytes');
   const { fh } = await two.open('file');
   await two.write(fh, 9, 'BYTES!');
   await one.truncate(ino, 3);
+  assert.equal((await two.read(fh, 0, 100)).toString(), 'pre');
+  await two.write(fh, 5, 'more');
+  await two.shut(fh);
+  const expected = 'pre\0\0more';
+  assert.equal((await one.get('file')).toString('latin1'), expected);
+  assert.equal((await two.get('file')).toString('latin1'), expected);
+});
+
+test('a cut by another waits for a publication that is under way', async (t) => {
+  const worlds = await worldsFor(t);
+  const { one, two } = worlds;
+  const ino = await one.put('file', 'precious bytes');
+  const { fh } = await two.open('file');
+  await two.write(fh, 9, 'BYTES!');
+  let cutting: Promise<void> | undefined;
+  worlds.asking = async (from, op) => {
+    if (from !== 'two' || op.$case !== 'flushAttr' || cutting !== undefined) return;
+    cutting = one.truncate(ino, 3);
+    await turns();
+    assert.equal((await worlds.stored(ino)).size, 14);
+  };
+  await two.shut(fh);
+  await cutting;
+  assert.equal((await one.get('file')).toString(), 'pre');
+  assert.equal((await two.get('file')).toString(), 'pre');
+  assert.equal(worlds.count('write'), 1);
+});
+
+test('bytes that wait with a writer survive a cut without a lease, the rest does not', async (t) => {
+  const worlds = await worldsFor(t);
+  const { one, two } = worlds;
+  const ino = await one.put('file', 'precious bytes');
+  const { fh } = await two.open('file');
+  await two.write(fh, 9, 'BYTES!');
+  await cutUnheld(worlds, ino, 3);
   await two.shut(fh);
   const expected = 'pre\0\0\0\0\0\0BYTES!';
   assert.equal((await one.get('file')).toString('latin1'), expected);
   assert.equal((await two.get('file')).toString('latin1'), expected);
 });
 
-test('bytes that were sent and not published survive a cut by another as well', async (t) => {
+test('bytes that were sent and not published survive a cut without a lease as well', async (t) => {
   const worlds = await worldsFor(t);
   const { one, two } = worlds;
   const ino = await one.put('file', 'precious bytes');
@@ -80,7 +116,7 @@ test('bytes that were sent and not published survive a cut by another as well', 
   worlds.asking = async (from, op) => {
     if (from !== 'two' || op.$case !== 'flushAttr' || cut) return;
     cut = true;
-    await one.truncate(ino, 3);
+    await cutUnheld(worlds, ino, 3);
   };
   await two.shut(fh);
   const expected = 'pre\0\0\0\0\0\0BYTES!';
@@ -150,7 +186,7 @@ test('the home’s own cut is the last word, though it hears of another’s whil
 
 test('what the home published is not published again because of a cut that came after', async (t) => {
   const worlds = await worldsFor(t);
-  const { one, two } = worlds;
+  const { one } = worlds;
   const ino = await one.put('file', 'base');
   const { fh } = await one.open('file');
   await one.write(fh, 4, 'more');
@@ -158,16 +194,12 @@ test('what the home published is not published again because of a cut that came 
   worlds.answering = async (from, op) => {
     if (from !== 'one' || op.$case !== 'flushAttr' || cuts > 0) return;
     cuts += 1;
-    await two.truncate(ino, 6);
-    await turns();
-    worlds.before = () => {
-      throw new FsError('EHOSTUNREACH', 'lost on the way');
-    };
-    await two.truncate(ino, 2);
+    await cutUnheld(worlds, ino, 6);
+    await one.home.settle(ino, 1);
+    await cutUnheld(worlds, ino, 2);
   };
   await one.shut(fh);
   assert.equal(cuts, 1);
-  worlds.before = () => undefined;
   assert.equal((await worlds.stored(ino)).size, 2);
   assert.equal((await one.get('file')).toString(), 'ba');
 });

@@ -14,19 +14,6 @@ const MACHINES = ['one', 'two'] as const;
 
 type Name = (typeof MACHINES)[number];
 
-/** Where a machine may write in this round. */
-interface Stripe {
-  readonly owner: Name;
-  readonly start: number;
-  readonly end: number;
-}
-
-interface Opened {
-  readonly fh: Fh;
-  /** Nothing happened on the other machine since. */
-  fresh: boolean;
-}
-
 /** A file, its model, and what has it open. Positions count from `base`. */
 class SharedFile {
   readonly model: SharedFileModel;
@@ -35,8 +22,7 @@ class SharedFile {
   readonly #home: Name;
   readonly #base: number;
   readonly #ino: Ino;
-  readonly #open = new Map<Name, Opened>();
-  #stripes: readonly Stripe[] = [];
+  readonly #open = new Map<Name, Fh>();
   #value = 0;
 
   constructor(random: Random, worlds: TwoWorlds, file: { home: Name; base: number; ino: Ino }) {
@@ -49,21 +35,11 @@ class SharedFile {
   }
 
   async begin(): Promise<void> {
-    const stripes: Stripe[] = [];
-    for (let start = 0; start < SIZE_MAX; ) {
-      const end = Math.min(SIZE_MAX, start + 1 + this.#random.below(12_000));
-      stripes.push({ owner: this.#random.pick(MACHINES), start, end });
-      start = end;
-    }
-    this.#stripes = stripes;
     for (const name of MACHINES) await this.#reopen(name);
   }
 
   async step(note: string): Promise<string> {
     const who = this.#random.pick(MACHINES);
-    const other = otherOf(who);
-    const opened = this.#open.get(other);
-    if (opened !== undefined) opened.fresh = false;
     const roll = this.#random.below(100);
     if (roll < 45) return this.#write(who);
     if (roll < 65) return this.#read(who, note);
@@ -96,15 +72,11 @@ class SharedFile {
   }
 
   async #write(who: Name): Promise<string> {
-    const mine = this.#stripes.filter(({ owner }) => owner === who);
-    if (mine.length === 0) return 'nothing to write';
-    const { start, end } = this.#random.pick(mine);
-    const offset = start + this.#random.below(end - start);
-    const length = 1 + this.#random.below(Math.min(WRITE_MAX, end - offset));
+    const offset = this.#random.below(SIZE_MAX);
+    const length = 1 + this.#random.below(Math.min(WRITE_MAX, SIZE_MAX - offset));
     this.#value = (this.#value % 255) + 1;
     const data = Buffer.alloc(length, this.#value);
-    const { fh } = this.#opened(who);
-    await this.#worlds.node(who).write(fh, this.#base + offset, data);
+    await this.#worlds.node(who).write(this.#opened(who), this.#base + offset, data);
     this.model.write(who, offset, data);
     return `${who} writes ${this.#value} to ${offset}..${offset + length}`;
   }
@@ -112,18 +84,14 @@ class SharedFile {
   async #read(who: Name, note: string): Promise<string> {
     const offset = this.#random.below(SIZE_MAX);
     const length = 1 + this.#random.below(20_000);
-    const { fh, fresh } = this.#opened(who);
-    const found = await this.#worlds.node(who).read(fh, this.#base + offset, length);
-    const sure = this.model.isSure(who);
-    this.model.check(found, offset, `${note}: ${who} reads`, (position) => {
-      if (this.#ownerOf(position) === who) return sure ? this.model.allowed(position) : undefined;
-      return fresh ? this.model.visible(position, otherOf(who)) : undefined;
-    });
-    return `${who} reads ${offset}..${offset + length}, ${fresh ? 'fresh' : 'not fresh'}`;
+    const found = await this.#worlds.node(who).read(this.#opened(who), this.#base + offset, length);
+    this.model.takes(who);
+    this.model.check(found, offset, `${note}: ${who} reads`);
+    return `${who} reads ${offset}..${offset + length}`;
   }
 
   async #sync(who: Name): Promise<string> {
-    await this.#worlds.node(who).fsync(this.#opened(who).fh);
+    await this.#worlds.node(who).fsync(this.#opened(who));
     this.model.synced(who);
     return `${who} syncs`;
   }
@@ -137,7 +105,7 @@ class SharedFile {
   async #resize(who: Name): Promise<string> {
     const size = this.#random.below(SIZE_MAX);
     await this.#worlds.node(who).truncate(this.#ino, this.#base + size);
-    this.model.resized(who, otherOf(who), size);
+    this.model.resized(who, size);
     return `${who} sets the size to ${size}`;
   }
 
@@ -158,24 +126,20 @@ class SharedFile {
 
   async #reopen(who: Name): Promise<void> {
     const { fh } = await this.#worlds.node(who).open('file');
-    this.model.opened(who);
-    this.#open.set(who, { fh, fresh: true });
+    this.model.takes(who);
+    this.#open.set(who, fh);
   }
 
   async #close(who: Name): Promise<void> {
-    await this.#worlds.node(who).shut(this.#opened(who).fh);
+    await this.#worlds.node(who).shut(this.#opened(who));
     this.#open.delete(who);
     this.model.published(who);
   }
 
-  #opened(who: Name): Opened {
-    const opened = this.#open.get(who);
-    assert.ok(opened);
-    return opened;
-  }
-
-  #ownerOf(position: number): Name | undefined {
-    return this.#stripes.find(({ start, end }) => position >= start && position < end)?.owner;
+  #opened(who: Name): Fh {
+    const fh = this.#open.get(who);
+    assert.ok(fh !== undefined);
+    return fh;
   }
 }
 

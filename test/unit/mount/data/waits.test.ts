@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FsError } from '../../../../src/common/errno.ts';
-import { CHUNK_BYTES, type Fh, ROOT_INO } from '../../../../src/common/ids.ts';
+import { CHUNK_BYTES, type Fh, type Ino, ROOT_INO } from '../../../../src/common/ids.ts';
 import { deferred } from '../../../../src/common/lifecycle.ts';
 import type { RequestContext } from '../../../../src/mount/driver/driver.ts';
 import { type TwoWorlds, turns, worldsFor } from '../../../support/two-worlds.ts';
+import { cutUnheld, unlinkUnheld } from '../../../support/unheld.ts';
+import { foundIn } from '../../../support/vfs-world.ts';
 import type { PeerCall } from '../../../support/world-client.ts';
 import type { WorldNode } from '../../../support/world-node.ts';
 
@@ -21,11 +23,18 @@ function holdCalls(worlds: TwoWorlds, which: (call: PeerCall) => boolean = () =>
   return () => held.resolve();
 }
 
-async function writing(worlds: TwoWorlds, node: WorldNode): Promise<Fh> {
-  await worlds.one.put('file', 'base');
+async function writingTo(
+  worlds: TwoWorlds,
+  node: WorldNode,
+): Promise<{ readonly fh: Fh; readonly ino: Ino }> {
+  const ino = await worlds.one.put('file', 'base');
   const { fh } = await node.open('file');
   await node.write(fh, 4, ' and more');
-  return fh;
+  return { fh, ino };
+}
+
+async function writing(worlds: TwoWorlds, node: WorldNode): Promise<Fh> {
+  return (await writingTo(worlds, node)).fh;
 }
 
 function isError(code: string, sentence: RegExp): (error: unknown) => boolean {
@@ -171,7 +180,8 @@ test('the bound holds while the metaserver is asked again', async (t) => {
   const worlds = await worldsFor(t, { waitMs: 100 });
   const ino = await worlds.one.put('file', 'base');
   const { fh } = await worlds.two.open('file');
-  await worlds.one.truncate(ino, 2);
+  await cutUnheld(worlds, ino, 2);
+  await worlds.one.home.settle(ino, 1);
   const held = deferred<void>();
   t.after(() => held.resolve());
   worlds.asking = (from, op) =>
@@ -209,20 +219,39 @@ test('a home that restarts within the bound is a pause', async (t) => {
   assert.equal((await worlds.one.get('file')).toString(), 'base and more');
 });
 
-test('a reader of a file that was removed elsewhere is told ESTALE', async (t) => {
+test('a file that is removed elsewhere while it is open goes on until the last close', async (t) => {
   const worlds = await worldsFor(t);
-  await worlds.one.put('file', 'base');
+  const { one, two } = worlds;
+  const fh = await writing(worlds, two);
+  const inodes = (): number => worlds.engine.status().inodes;
+  const before = inodes();
+  await one.unlink('file');
+  assert.equal((await two.read(fh, 0, 100)).toString(), 'base and more');
+  await two.write(fh, 13, '!');
+  await two.fsync(fh);
+  assert.equal((await two.read(fh, 0, 100)).toString(), 'base and more!');
+  await assert.rejects(one.open('file'), isError('ENOENT', /./));
+  assert.equal(inodes(), before);
+  await two.shut(fh);
+  await worlds.reclaimed();
+  assert.equal(inodes(), before - 1);
+  assert.deepEqual(await two.keptFiles(), []);
+});
+
+test('a reader of a file that was removed without its lease is told ESTALE', async (t) => {
+  const worlds = await worldsFor(t);
+  const ino = await worlds.one.put('file', 'base');
   const { fh } = await worlds.two.open('file');
-  await worlds.one.unlink('file');
+  await unlinkUnheld(worlds, 'file', ino);
   await worlds.reclaimed();
   await assert.rejects(worlds.two.read(fh, 0, 4), isError('ESTALE', /was removed/));
   await worlds.two.fs.release(fh);
 });
 
-test('a writer of a file that was removed elsewhere is told once, and nothing is left', async (t) => {
+test('a writer of a file that was removed without its lease is told once, and nothing is left', async (t) => {
   const worlds = await worldsFor(t);
-  const fh = await writing(worlds, worlds.two);
-  await worlds.one.unlink('file');
+  const { fh, ino } = await writingTo(worlds, worlds.two);
+  await unlinkUnheld(worlds, 'file', ino);
   await worlds.reclaimed();
   await assert.rejects(
     async () => worlds.two.fs.flush(worlds.two.context(), fh),
@@ -230,13 +259,13 @@ test('a writer of a file that was removed elsewhere is told once, and nothing is
   );
   await worlds.two.shut(fh);
   assert.deepEqual(await worlds.two.keptFiles(), []);
-  await assert.rejects(worlds.two.open('file'), isError('ENOENT', /./));
+  await assert.rejects(worlds.one.open('file'), isError('ENOENT', /./));
 });
 
-test('a writer of a file whose name is just gone is told ENOENT', async (t) => {
+test('a writer of a file whose name is just gone, without its lease, is told ENOENT', async (t) => {
   const worlds = await worldsFor(t);
-  const fh = await writing(worlds, worlds.two);
-  await worlds.one.unlink('file');
+  const { fh, ino } = await writingTo(worlds, worlds.two);
+  await unlinkUnheld(worlds, 'file', ino);
   await assert.rejects(
     async () => worlds.two.fs.flush(worlds.two.context(), fh),
     isError('ENOENT', /does not exist/),
@@ -287,7 +316,7 @@ test('nothing is left of a closed file that is unlinked before its home comes ba
   const fh = await writing(worlds, two);
   worlds.one.isAway = true;
   await two.fs.release(fh);
-  const { attr } = await two.fs.lookup(two.context(), ROOT_INO, 'file');
+  const { attr } = foundIn(await two.fs.lookup(two.context(), ROOT_INO, 'file'));
   await two.unlink('file');
   two.fs.forget(attr.ino, 10);
   assert.equal(two.vfs.inodeCount, 0);
@@ -296,12 +325,12 @@ test('nothing is left of a closed file that is unlinked before its home comes ba
 
 test('nothing is left of a file that turns out to be gone while it is sent', async (t) => {
   const worlds = await worldsFor(t);
-  const { one, two } = worlds;
-  const fh = await writing(worlds, two);
+  const { two } = worlds;
+  const { fh, ino } = await writingTo(worlds, two);
   const release = holdCalls(worlds, ({ kind }) => kind === 'write');
   const syncing = two.fsync(fh);
   await turns();
-  await one.unlink('file');
+  await unlinkUnheld(worlds, 'file', ino);
   await worlds.reclaimed();
   await assert.rejects(two.read(fh, 0, 4), isError('ESTALE', /was removed/));
   await two.shut(fh);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -15,7 +15,7 @@ async function folder(t: TestContext): Promise<string> {
 }
 
 test('bytes are found where they were written, and zeros elsewhere', async (t) => {
-  const files = new WritebackFiles(join(await folder(t), 'writeback'));
+  const files = new WritebackFiles(join(await folder(t), 'writeback'), await folder(t));
   await files.clear();
   files.write(FILE, 5, Buffer.from('bytes'));
   const target = Buffer.alloc(8, 0xee);
@@ -27,14 +27,14 @@ test('bytes are found where they were written, and zeros elsewhere', async (t) =
 test('what an earlier process left is named and thrown away', async (t) => {
   const dir = await folder(t);
   await writeFile(join(dir, '2000'), 'left');
-  const files = new WritebackFiles(dir);
+  const files = new WritebackFiles(dir, await folder(t));
   assert.deepEqual(await files.clear(), ['2000']);
   assert.deepEqual(await readdir(dir), []);
 });
 
 test('a file that was discarded can be written again', async (t) => {
   const dir = await folder(t);
-  const files = new WritebackFiles(dir);
+  const files = new WritebackFiles(dir, await folder(t));
   files.write(FILE, 0, Buffer.from('one'));
   files.discard(FILE);
   files.discard(FILE);
@@ -42,5 +42,19 @@ test('a file that was discarded can be written again', async (t) => {
   const target = Buffer.alloc(3);
   files.read(FILE, 0, target);
   assert.equal(target.toString(), 'two');
+  files.closeAll();
+});
+
+test('what cannot be published is kept aside, each byte in its place', async (t) => {
+  const aside = join(await folder(t), 'lost+found');
+  const dir = await folder(t);
+  const files = new WritebackFiles(dir, aside);
+  files.write(FILE, 5, Buffer.from('bytes'));
+  const kept = await files.setAside(FILE, 41);
+  assert.equal(kept, join(aside, `${FILE}.41`));
+  assert.equal(await readFile(kept, 'latin1'), '\0\0\0\0\0bytes');
+  assert.deepEqual(await readdir(dir), []);
+  files.write(FILE, 0, Buffer.from('new'));
+  assert.deepEqual(await readdir(dir), [String(FILE)]);
   files.closeAll();
 });

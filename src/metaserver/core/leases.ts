@@ -1,0 +1,370 @@
+/**
+ * Who may remember or change which inode, and who waits for it: rules C1 to C6 of
+ * docs/PROTOCOL.md. An operation runs at one instant, when nobody else has a lease in its way; it
+ * waits in the order of arrival, holds nothing meanwhile, and keeps others from being granted what
+ * it waits for. Messages to holders are collected as effects.
+ */
+import { assert } from '../../common/assert.ts';
+import type { Ino, SessionId } from '../../common/ids.ts';
+import { conflict, covers, type Grant, type Keep, type LeaseKind } from '../../common/lease.ts';
+
+/** What an operation needs of an inode at the moment it runs. */
+export interface Claim {
+  readonly ino: Ino;
+  readonly kind: LeaseKind;
+}
+
+/** An operation that wants to run. */
+export interface Ticket {
+  readonly sid: SessionId;
+  readonly claims: readonly Claim[];
+  /** It wants the lease itself, and so waits its turn. */
+  readonly asks: boolean;
+}
+
+export interface Waiting extends Ticket {
+  /** Its place; smaller came earlier. */
+  readonly place: number;
+}
+
+/** To be sent to a holder. */
+export interface RecallEffect {
+  readonly sid: SessionId;
+  readonly ino: Ino;
+  readonly lseq: number;
+  readonly keep: Keep;
+}
+
+export interface Release {
+  readonly ino: Ino;
+  readonly lseq: number;
+  readonly keep: Keep;
+  /** The session has the file open. */
+  readonly open: boolean;
+}
+
+interface Recall {
+  readonly keep: Keep;
+  readonly sinceMs: number;
+  readonly deadlineMs: number;
+}
+
+interface Holder extends Grant {
+  /** The reply that carries the grant has left: a recall sent now comes after it. */
+  readonly told: boolean;
+  readonly recall: Recall | undefined;
+}
+
+interface Entry {
+  readonly holders: Map<SessionId, Holder>;
+  /** By place. */
+  readonly waiting: Waiting[];
+  /** They gave up their lease with the file open. */
+  readonly openers: Set<SessionId>;
+}
+
+export const RECALL_MS = 10_000;
+export const RECALL_MS_MAX = 60_000;
+/** Grants of one life of the server; the shard epoch stands before them. */
+const LSEQS_PER_EPOCH = 2 ** 33;
+
+export class LeaseTable {
+  readonly #entries = new Map<Ino, Entry>();
+  readonly #held = new Map<SessionId, Set<Ino>>();
+  readonly #waiting = new Map<number, Waiting>();
+  /** Something changed here since the last look. */
+  readonly #changed = new Set<Ino>();
+  /** Sessions of an earlier life of the server: they may hold anything. */
+  readonly #unsure: Set<SessionId>;
+  #effects: RecallEffect[] = [];
+  #nextPlace = 1;
+  #lseq: number;
+
+  /** @param unsure sessions that may hold leases of an earlier life of the server */
+  constructor(options: { readonly epoch: number; readonly unsure: Iterable<SessionId> }) {
+    this.#lseq = options.epoch * LSEQS_PER_EPOCH;
+    this.#unsure = new Set(options.unsure);
+    assert(Number.isSafeInteger(this.#lseq + LSEQS_PER_EPOCH), 'the shard epoch is too large');
+  }
+
+  get count(): number {
+    let count = 0;
+    for (const inos of this.#held.values()) count += inos.size;
+    return count;
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.size;
+  }
+
+  /** Sessions that have not said yet what they hold. */
+  get unsure(): ReadonlySet<SessionId> {
+    return this.#unsure;
+  }
+
+  /** Messages to send since the last call. */
+  takeEffects(): RecallEffect[] {
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+
+  /** Whether it may run now, at a place it had or at the end. Whoever is in its way is called. */
+  admits(ticket: Ticket, nowMs: number, place = this.#nextPlace): boolean {
+    return this.#admits({ ...ticket, place }, nowMs);
+  }
+
+  /** It waits, at a place it had before or at the end. */
+  wait(ticket: Ticket, place = this.#nextPlace++): Waiting {
+    const waiting: Waiting = { ...ticket, place };
+    this.#waiting.set(place, waiting);
+    for (const ino of inosOf(waiting)) insert(this.#entry(ino).waiting, waiting);
+    return waiting;
+  }
+
+  /** Takes out the first that may run now, if any. Who is in the way of others is called. */
+  next(nowMs: number): Waiting | undefined {
+    if (this.#unsure.size > 0) return undefined;
+    for (const ino of this.#changed) {
+      for (const waiting of this.#entries.get(ino)?.waiting ?? []) {
+        if (!this.#admits(waiting, nowMs)) continue;
+        this.#leaveQueue(waiting);
+        return waiting;
+      }
+      this.#changed.delete(ino);
+      this.#tidy(ino);
+    }
+    return undefined;
+  }
+
+  /**
+   * Grants a lease at the moment an operation of the session runs.
+   * @param turn the session waited for it, or asked when nobody waited
+   * @returns undefined when it cannot be had now
+   */
+  grant(sid: SessionId, ino: Ino, kind: LeaseKind, turn: boolean): Grant | undefined {
+    const entry = this.#entry(ino);
+    const own = entry.holders.get(sid);
+    if (own?.recall !== undefined || this.#unsure.size > 0) return undefined;
+    for (const [other, holder] of entry.holders) {
+      if (other !== sid && conflict(holder.kind, kind)) return undefined;
+    }
+    if (!turn && entry.waiting.some((waiting) => awaits(waiting, sid, ino))) return undefined;
+    const granted: LeaseKind = own?.kind === 'exclusive' ? 'exclusive' : kind;
+    this.#lseq += 1;
+    entry.holders.set(sid, { kind: granted, lseq: this.#lseq, told: false, recall: undefined });
+    this.#inosHeldBy(sid).add(ino);
+    return { kind: granted, lseq: this.#lseq };
+  }
+
+  /** The reply with this grant has left, or never will. */
+  told(sid: SessionId, ino: Ino, lseq: number): void {
+    const entry = this.#entries.get(ino);
+    const holder = entry?.holders.get(sid);
+    if (entry === undefined || holder?.lseq !== lseq || holder.told) return;
+    entry.holders.set(sid, { ...holder, told: true });
+    if (holder.recall !== undefined) this.#send(sid, ino, lseq, holder.recall.keep);
+  }
+
+  /** A holder gives up a lease, called or not. A late one, of an older grant, means nothing. */
+  release(sid: SessionId, { ino, lseq, keep, open }: Release): void {
+    const entry = this.#entries.get(ino);
+    const holder = entry?.holders.get(sid);
+    if (entry === undefined || holder?.lseq !== lseq) return;
+    if (keep === 'shared') {
+      const recall = holder.recall?.keep === 'nothing' ? holder.recall : undefined;
+      entry.holders.set(sid, { ...holder, kind: 'shared', recall });
+    } else {
+      entry.holders.delete(sid);
+      this.#held.get(sid)?.delete(ino);
+      if (open) entry.openers.add(sid);
+    }
+    this.#changed.add(ino);
+  }
+
+  /** The session has the file open no longer. */
+  closed(sid: SessionId, ino: Ino): void {
+    if (this.#entries.get(ino)?.openers.delete(sid) === true) this.#changed.add(ino);
+  }
+
+  /** Sessions that have the file open without a lease. */
+  openers(ino: Ino): readonly SessionId[] {
+    return [...(this.#entries.get(ino)?.openers ?? [])];
+  }
+
+  kindOf(sid: SessionId, ino: Ino): LeaseKind | undefined {
+    return this.#entries.get(ino)?.holders.get(sid)?.kind;
+  }
+
+  /** Another session may be writing it, or may have been before the server started. */
+  isWrittenElsewhere(sid: SessionId, ino: Ino): boolean {
+    if (this.#unsure.size > 0) return true;
+    for (const [other, { kind }] of this.#entries.get(ino)?.holders ?? []) {
+      if (other !== sid && kind === 'exclusive') return true;
+    }
+    return false;
+  }
+
+  /** Nobody else has a lease on what the session publishes. */
+  mayPublish(sid: SessionId, ino: Ino): boolean {
+    const holders = this.#entries.get(ino)?.holders ?? new Map<SessionId, Holder>();
+    return holders.size === 0 || (holders.size === 1 && holders.has(sid));
+  }
+
+  /** Inodes the session may write. */
+  exclusives(sid: SessionId): Ino[] {
+    const held = [...(this.#held.get(sid) ?? [])];
+    return held.filter((ino) => this.kindOf(sid, ino) === 'exclusive');
+  }
+
+  /** A session of an earlier life has let go of everything; these it has open. */
+  settled(sid: SessionId, open: readonly Ino[]): void {
+    for (const ino of open) this.#entry(ino).openers.add(sid);
+    if (this.#unsure.delete(sid) && this.#unsure.size === 0) this.#changeAll();
+  }
+
+  /** The session is over: whatever it held is free. */
+  drop(sid: SessionId): void {
+    for (const ino of this.#held.get(sid) ?? []) {
+      this.#entries.get(ino)?.holders.delete(sid);
+      this.#changed.add(ino);
+    }
+    this.#held.delete(sid);
+    for (const [ino, { openers }] of this.#entries) if (openers.delete(sid)) this.#changed.add(ino);
+    if (this.#unsure.delete(sid) && this.#unsure.size === 0) this.#changeAll();
+  }
+
+  /** Its stream is a new one: calls that were under way are sent again. */
+  resend(sid: SessionId): void {
+    for (const ino of this.#held.get(sid) ?? []) {
+      const holder = this.#entries.get(ino)?.holders.get(sid);
+      if (holder === undefined) continue;
+      if (!holder.told) this.told(sid, ino, holder.lseq);
+      else if (holder.recall) this.#send(sid, ino, holder.lseq, holder.recall.keep);
+    }
+  }
+
+  /** The holder works on a recall: it gets more time, within limits. */
+  progress(sid: SessionId, ino: Ino, nowMs: number): void {
+    const entry = this.#entries.get(ino);
+    const holder = entry?.holders.get(sid);
+    if (entry === undefined || holder?.recall === undefined) return;
+    const { sinceMs } = holder.recall;
+    const deadlineMs = Math.min(sinceMs + RECALL_MS_MAX, nowMs + RECALL_MS);
+    entry.holders.set(sid, { ...holder, recall: { ...holder.recall, deadlineMs } });
+  }
+
+  /** Sessions in somebody's way that are gone, or did not answer in time. */
+  overdue(nowMs: number, isGone: (sid: SessionId) => boolean): SessionId[] {
+    const late = new Set<SessionId>();
+    for (const [sid, inos] of this.#held) {
+      const recalls = [...inos].map((ino) => this.#entries.get(ino)?.holders.get(sid)?.recall);
+      const due = recalls.filter((recall) => recall !== undefined);
+      if (due.length === 0) continue;
+      if (isGone(sid) || due.some(({ deadlineMs }) => deadlineMs <= nowMs)) late.add(sid);
+    }
+    for (const sid of this.#unsure) if (isGone(sid)) late.add(sid);
+    return [...late];
+  }
+
+  #admits(ticket: Waiting, nowMs: number): boolean {
+    if (ticket.claims.length > 0 && this.#unsure.size > 0) return false;
+    let free = true;
+    for (const claim of ticket.claims) if (!this.#isFree(ticket, claim, nowMs)) free = false;
+    return free;
+  }
+
+  #isFree(ticket: Waiting, { ino, kind }: Claim, nowMs: number): boolean {
+    const entry = this.#entries.get(ino);
+    if (entry === undefined) return true;
+    const { sid } = ticket;
+    const own = entry.holders.get(sid);
+    // A holder's own work never waits for who waits for the holder.
+    if (covers(own?.kind, kind)) return !ticket.asks || own?.recall === undefined;
+    const queues = ticket.asks || kind === 'exclusive';
+    if (queues && entry.waiting.some((earlier) => comesFirst(earlier, ticket, ino, kind))) {
+      return false;
+    }
+    let free = !(ticket.asks && own?.recall !== undefined);
+    for (const [other, holder] of entry.holders) {
+      if (other === sid || !conflict(holder.kind, kind)) continue;
+      free = false;
+      this.#call(other, ino, kind === 'shared' ? 'shared' : 'nothing', nowMs);
+    }
+    return free;
+  }
+
+  #call(sid: SessionId, ino: Ino, keep: Keep, nowMs: number): void {
+    const entry = this.#entry(ino);
+    const holder = entry.holders.get(sid);
+    if (holder === undefined) return;
+    const { recall } = holder;
+    if (recall !== undefined && (recall.keep === 'nothing' || keep === 'shared')) return;
+    const sinceMs = recall?.sinceMs ?? nowMs;
+    const called: Recall = { keep, sinceMs, deadlineMs: nowMs + RECALL_MS };
+    entry.holders.set(sid, { ...holder, recall: called });
+    if (holder.told) this.#send(sid, ino, holder.lseq, keep);
+  }
+
+  #send(sid: SessionId, ino: Ino, lseq: number, keep: Keep): void {
+    this.#effects.push({ sid, ino, lseq, keep });
+  }
+
+  #leaveQueue(ticket: Waiting): void {
+    this.#waiting.delete(ticket.place);
+    for (const ino of inosOf(ticket)) {
+      const waiting = this.#entries.get(ino)?.waiting;
+      const at = waiting?.indexOf(ticket) ?? -1;
+      if (at >= 0) waiting?.splice(at, 1);
+      this.#changed.add(ino);
+    }
+  }
+
+  #changeAll(): void {
+    for (const ino of this.#entries.keys()) this.#changed.add(ino);
+  }
+
+  #entry(ino: Ino): Entry {
+    const known = this.#entries.get(ino);
+    if (known !== undefined) return known;
+    const entry: Entry = { holders: new Map(), waiting: [], openers: new Set() };
+    this.#entries.set(ino, entry);
+    return entry;
+  }
+
+  #inosHeldBy(sid: SessionId): Set<Ino> {
+    const known = this.#held.get(sid);
+    if (known !== undefined) return known;
+    const inos = new Set<Ino>();
+    this.#held.set(sid, inos);
+    return inos;
+  }
+
+  #tidy(ino: Ino): void {
+    const entry = this.#entries.get(ino);
+    if (entry === undefined) return;
+    const used = entry.holders.size + entry.waiting.length + entry.openers.size;
+    if (used === 0) this.#entries.delete(ino);
+  }
+}
+
+function inosOf({ claims }: Ticket): Set<Ino> {
+  return new Set(claims.map(({ ino }) => ino));
+}
+
+function insert(waiting: Waiting[], ticket: Waiting): void {
+  const at = waiting.findIndex(({ place }) => place > ticket.place);
+  if (at < 0) waiting.push(ticket);
+  else waiting.splice(at, 0, ticket);
+}
+
+/** Another session waits to change the inode. */
+function awaits(waiting: Waiting, sid: SessionId, ino: Ino): boolean {
+  if (waiting.sid === sid) return false;
+  return waiting.claims.some((claim) => claim.ino === ino && claim.kind === 'exclusive');
+}
+
+function comesFirst(earlier: Waiting, ticket: Waiting, ino: Ino, kind: LeaseKind): boolean {
+  if (earlier.place >= ticket.place || earlier.sid === ticket.sid) return false;
+  return earlier.claims.some((claim) => claim.ino === ino && conflict(claim.kind, kind));
+}

@@ -1,0 +1,148 @@
+/**
+ * Runs operations when the leases of others allow it, and carries messages about leases between
+ * the table and the sessions. Everything is synchronous: an operation runs at one instant.
+ */
+import type { Clock } from '../common/clock.ts';
+import type { Ino, SessionId } from '../common/ids.ts';
+import type { Claim, LeaseTable } from './core/leases.ts';
+import type { ReleaseMessage } from './lease-ops.ts';
+import { isGone, type Session } from './session.ts';
+
+/** An operation of a session. */
+export interface Job {
+  readonly session: Session;
+  /** It is after a lease. */
+  readonly asks: boolean;
+  /** Worked out anew whenever it may run. */
+  claims(): readonly Claim[];
+  run(): void;
+}
+
+export interface TakenGrant {
+  readonly ino: Ino;
+  readonly lseq: number;
+}
+
+export interface LeaseDeskOptions {
+  readonly table: LeaseTable;
+  readonly clock: Clock;
+  find(sid: SessionId): Session | undefined;
+  /** The session is in somebody's way and does not answer. */
+  onOverdue(session: Session): void;
+}
+
+export class LeaseDesk {
+  readonly table: LeaseTable;
+  readonly #options: LeaseDeskOptions;
+  readonly #jobs = new Map<number, Job>();
+  #pumping = false;
+
+  constructor(options: LeaseDeskOptions) {
+    this.#options = options;
+    this.table = options.table;
+  }
+
+  /** Operations that wait for a lease of somebody. */
+  get waitingCount(): number {
+    return this.#jobs.size;
+  }
+
+  /** Runs it now, or when nobody is in its way any more. @returns whether it waits */
+  submit(job: Job): boolean {
+    const ticket = { sid: job.session.sid, claims: job.claims(), asks: job.asks };
+    const admitted = this.table.admits(ticket, this.#nowMs);
+    const place = admitted ? undefined : this.table.wait(ticket).place;
+    if (place === undefined) job.run();
+    else this.#jobs.set(place, job);
+    this.pump();
+    return place !== undefined && this.#jobs.has(place);
+  }
+
+  release(session: Session, releases: readonly ReleaseMessage[]): void {
+    for (const release of releases) {
+      if (release.progress) this.table.progress(session.sid, release.ino, this.#nowMs);
+      else this.table.release(session.sid, release);
+    }
+    this.pump();
+  }
+
+  /** The reply with these has left, or never will. */
+  told(session: Session, grants: readonly TakenGrant[]): void {
+    for (const { ino, lseq } of grants) this.table.told(session.sid, ino, lseq);
+    this.#send();
+  }
+
+  settled(session: Session, open: readonly Ino[]): void {
+    this.table.settled(session.sid, open);
+    this.pump();
+  }
+
+  closed(session: Session, inos: readonly Ino[]): void {
+    for (const ino of inos) this.table.closed(session.sid, ino);
+  }
+
+  /** A stream of the session is open. */
+  attach(session: Session): void {
+    this.table.resend(session.sid);
+    this.#send();
+  }
+
+  /** Nothing of the session can happen any more. */
+  drop(sid: SessionId): void {
+    this.table.drop(sid);
+    this.pump();
+  }
+
+  /** To be called once a second. */
+  sweep(): void {
+    const nowMs = this.#nowMs;
+    const gone = (sid: SessionId): boolean => {
+      const session = this.#options.find(sid);
+      return session === undefined || isGone(session, nowMs);
+    };
+    for (const sid of this.table.overdue(nowMs, gone)) {
+      const session = this.#options.find(sid);
+      if (session !== undefined) this.#options.onOverdue(session);
+    }
+  }
+
+  /** Runs whatever may run now. */
+  pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    try {
+      for (;;) {
+        const ready = this.table.next(this.#nowMs);
+        if (ready === undefined) break;
+        this.#retry(ready.place);
+      }
+    } finally {
+      this.#pumping = false;
+    }
+    this.#send();
+  }
+
+  /** Names may lead elsewhere by now: an operation whose claims have grown waits on. */
+  #retry(place: number): void {
+    const job = this.#jobs.get(place);
+    if (job === undefined) return;
+    const ticket = { sid: job.session.sid, claims: job.claims(), asks: job.asks };
+    if (!this.table.admits(ticket, this.#nowMs, place)) {
+      this.table.wait(ticket, place);
+      return;
+    }
+    this.#jobs.delete(place);
+    job.run();
+  }
+
+  #send(): void {
+    for (const { sid, ino, lseq, keep } of this.table.takeEffects()) {
+      const value = { ino: BigInt(ino), lseq: BigInt(lseq), keepShared: keep === 'shared' };
+      this.#options.find(sid)?.sink?.push({ $case: 'recall', value });
+    }
+  }
+
+  get #nowMs(): number {
+    return this.#options.clock.bootMs();
+  }
+}

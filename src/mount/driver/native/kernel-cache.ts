@@ -1,0 +1,142 @@
+/**
+ * What this kernel keeps of a mount: noted inode by inode, also for the guardian, and taken back
+ * by notifications from threads of their own.
+ */
+import type { FuseNotifier } from '../../../../native/index.ts';
+import type { Ino } from '../../../common/ids.ts';
+import { delay } from '../../../common/lifecycle.ts';
+import type { KernelCache } from '../../kernel-cache.ts';
+import type { KernelCacheTable } from './kernel-cache-table.ts';
+
+/** As good as for ever: a guardian takes it back when this process cannot. */
+const WATCHED_MS = 3_600_000;
+/** Where nobody could take it back. */
+const UNWATCHED_MS = 5_000;
+/** Without INC_EPOCH names are waited out when they cannot be taken back at once. */
+const SHORT_NAME_MS = 1_000;
+/** A directory whose names had to be waited out is told without a validity for so long. */
+const SHY_MS = 30_000;
+
+export interface KernelConnection {
+  readonly notifier: FuseNotifier;
+  readonly table: KernelCacheTable;
+  /** The kernel can be told that no name holds any more. */
+  readonly incEpoch: boolean;
+}
+
+export class NativeKernelCache implements KernelCache {
+  readonly #namesOf: (dir: Ino) => readonly string[];
+  readonly #bootMs: () => number;
+  #connection: KernelConnection | undefined;
+  /** The kernel was told something of them. */
+  readonly #told = new Set<Ino>();
+  /** Without INC_EPOCH: when a name in the directory was told last. */
+  readonly #nameToldMs = new Map<Ino, number>();
+  /** Without INC_EPOCH: directories in which names are not kept at all for now. */
+  readonly #shyUntilMs = new Map<Ino, number>();
+  #closed = false;
+  #forgetting: Promise<unknown> = Promise.resolve();
+
+  /** @param options.namesOf the names a directory was told to have */
+  constructor(options: {
+    namesOf(dir: Ino): readonly string[];
+    bootMs(): number;
+  }) {
+    this.#namesOf = (dir) => options.namesOf(dir);
+    this.#bootMs = () => options.bootMs();
+  }
+
+  attach(connection: KernelConnection): void {
+    this.#connection = connection;
+  }
+
+  /** Before the mount ends: nothing more is told. */
+  close(): void {
+    this.#closed = true;
+    this.#connection?.table.close();
+    this.#connection?.notifier.close();
+  }
+
+  nameMs(dir: Ino, validMs: number): number {
+    if (this.#connection?.incEpoch === true) return validMs;
+    const nowMs = this.#bootMs();
+    if (nowMs < (this.#shyUntilMs.get(dir) ?? 0)) return 0;
+    this.#shyUntilMs.delete(dir);
+    this.#nameToldMs.set(dir, nowMs);
+    return Math.min(validMs, SHORT_NAME_MS);
+  }
+
+  get isWatched(): boolean {
+    return this.#connection?.table.watched ?? false;
+  }
+
+  /** Boot milliseconds until which what is told may stay. */
+  extend(leaseEndMs: number): void {
+    if (!this.#closed) this.#connection?.table.extend(leaseEndMs);
+  }
+
+  keepMs(ino: Ino, restMs: number): number {
+    const { table } = this.#connection ?? {};
+    if (table === undefined || this.#closed) return 0;
+    this.note(ino);
+    return table.watched ? WATCHED_MS : Math.min(UNWATCHED_MS, restMs);
+  }
+
+  note(ino: Ino): void {
+    const { table } = this.#connection ?? {};
+    if (table === undefined || this.#told.has(ino)) return;
+    this.#told.add(ino);
+    // There are more places than leases.
+    table.add(ino);
+  }
+
+  dropped(ino: Ino): void {
+    this.#nameToldMs.delete(ino);
+    this.#shyUntilMs.delete(ino);
+    if (this.#told.delete(ino)) this.#connection?.table.remove(ino);
+  }
+
+  forget(ino: Ino, directory: boolean): Promise<void> | undefined {
+    const connection = this.#connection;
+    if (connection === undefined || !this.#told.has(ino)) return undefined;
+    const { notifier } = connection;
+    const names = directory ? [this.#forgetNames(connection, ino)] : [];
+    return Promise.all([
+      notifier.invalInode(ino, -1, 0),
+      notifier.invalInode(ino, 0, 0),
+      ...names,
+    ]).then(() => undefined);
+  }
+
+  forgetEverything(): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    const { incEpoch, notifier } = connection;
+    const names = incEpoch ? [notifier.incEpoch()] : [delay(SHORT_NAME_MS)];
+    const each = [...this.#told].flatMap((ino) => [
+      notifier.invalInode(ino, -1, 0),
+      notifier.invalInode(ino, 0, 0),
+    ]);
+    this.#forgetting = Promise.all<unknown>([...names, ...each]);
+  }
+
+  /** Resolves when what was begun last is done. */
+  async settled(): Promise<void> {
+    await this.#forgetting;
+  }
+
+  async #forgetNames({ incEpoch, notifier }: KernelConnection, dir: Ino): Promise<void> {
+    if (incEpoch) {
+      await notifier.incEpoch();
+      return;
+    }
+    const leftMs = (this.#nameToldMs.get(dir) ?? 0) + SHORT_NAME_MS - this.#bootMs();
+    if (leftMs <= 0) return;
+    this.#nameToldMs.delete(dir);
+    const names = this.#namesOf(dir).map((name) => Buffer.from(name, 'latin1'));
+    const each = names.map((name) => notifier.invalEntry(dir, name));
+    const done = await Promise.race([Promise.all(each), delay(leftMs)]);
+    // A request of our own in that directory was in the way: it had to be waited out.
+    if (done === undefined) this.#shyUntilMs.set(dir, this.#bootMs() + SHY_MS);
+  }
+}

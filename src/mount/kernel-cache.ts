@@ -1,0 +1,26 @@
+/** What the kernel keeps of a mount, and how it is made to forget. A driver implements it. */
+import type { Ino } from '../common/ids.ts';
+
+export interface KernelCache {
+  /**
+   * The kernel is told a name in `dir`, which it may keep for `validMs` as far as leases go.
+   * @returns how long it may: shorter where names cannot be taken back at once
+   */
+  nameMs(dir: Ino, validMs: number): number;
+  /**
+   * The kernel is told something of this inode, or of names in it, under a lease that goes on for
+   * `restMs`. @returns how long it may keep it, milliseconds
+   */
+  keepMs(ino: Ino, restMs: number): number;
+  /** The kernel is given data of this inode, or a listing. */
+  note(ino: Ino): void;
+  /** The kernel dropped the inode by itself. */
+  dropped(ino: Ino): void;
+  /**
+   * Attributes and data; of a directory the listing, and every name. Resolves when it has
+   * forgotten; undefined: there was nothing to forget.
+   */
+  forget(ino: Ino, directory: boolean): Promise<void> | undefined;
+  /** Begins to forget all it was told; does not wait. */
+  forgetEverything(): void;
+}

@@ -1,0 +1,350 @@
+/**
+ * The leases of one mount at work: requests wait here for theirs, recalls are carried out, and
+ * what runs out is forgotten. What is right to do is decided in core/lease-holder.ts.
+ */
+import type { ServerFrame } from '../../gen/meta.ts';
+import { FsError } from '../common/errno.ts';
+import { asIno, type Ino, safeInteger } from '../common/ids.ts';
+import type { Grant, LeaseKind } from '../common/lease.ts';
+import { type Deferred, deferred, delay } from '../common/lifecycle.ts';
+import type { Logger } from '../common/log.ts';
+import { type HolderEffect, LeaseHolder } from './core/lease-holder.ts';
+import type { RequestContext, Result } from './driver/driver.ts';
+import type { KernelCache } from './kernel-cache.ts';
+import type { LeaseRelease } from './meta-client.ts';
+
+/** What the leases are about, as the vfs knows it. */
+export interface LeasedFiles {
+  isOpen(ino: Ino): boolean;
+  /** It is open for writing here. */
+  mayWrite(ino: Ino): boolean;
+  isDirectory(ino: Ino): boolean;
+  /** Everything written to it is at its home and the metaserver. @throws FsError */
+  publish(ino: Ino): Promise<void>;
+  /** Its lease is given up: nothing of it may be answered from memory. */
+  forget(ino: Ino): void;
+  /** The metaserver was told that it is open here. */
+  toldOpen(ino: Ino): void;
+}
+
+export interface LeasesOptions {
+  readonly kernel: KernelCache;
+  readonly log: Logger;
+  bootMs(): number;
+  /** Boot milliseconds when the leases of this node end. */
+  endMs(): number;
+  /** Waits its turn for a lease. @throws FsError */
+  ask(ino: Ino, kind: LeaseKind): Promise<unknown>;
+  release(releases: readonly LeaseRelease[]): Promise<void>;
+}
+
+interface Ticket {
+  readonly go: Deferred<void>;
+}
+
+type Recall = Extract<NonNullable<ServerFrame['body']>, { $case: 'recall' }>['value'];
+
+/** A kernel that takes longer to forget may wait for an answer from here. */
+const SLOW_MS = 2;
+const RETRY_MS = 1_000;
+/** Told while a recall takes long, so that the metaserver waits on. */
+const PROGRESS_MS = 3_000;
+/** Nothing new is told to the kernel so shortly before the end of the leases. */
+const JEOPARDY_MS = 3_000;
+const RELAX_MS = 250;
+const LEASES_MAX = 100_000;
+/** Given up at a time when there are too many. */
+const TRIM = 1_000;
+
+export class Leases {
+  /** Bound when the vfs is made. */
+  files: LeasedFiles | undefined;
+  readonly #options: LeasesOptions;
+  readonly #holder: LeaseHolder<Ticket>;
+  #releases: LeaseRelease[] = [];
+  /** May be held exclusively for nothing. */
+  readonly #idle = new Set<Ino>();
+  /** Leases that are being given up. */
+  readonly #closing = new Set<Ino>();
+  #telling: NodeJS.Timeout | undefined;
+  #relaxing: NodeJS.Timeout | undefined;
+  #isWorking = false;
+  #isClosed = false;
+
+  constructor(options: LeasesOptions) {
+    this.#options = options;
+    this.#holder = new LeaseHolder((ino) => this.files?.mayWrite(ino) ?? false);
+  }
+
+  get count(): number {
+    return this.#holder.count;
+  }
+
+  /** What is known of the inode may be answered from memory now. */
+  holds(ino: Ino): boolean {
+    return this.#holder.kindOf(ino) !== undefined && this.#isValid();
+  }
+
+  /** It is held exclusively, also while it is being given up. */
+  mayWrite(ino: Ino): boolean {
+    return this.#holder.kindOf(ino) === 'exclusive';
+  }
+
+  lseqOf(ino: Ino): number {
+    return this.#holder.lseqOf(ino);
+  }
+
+  /** How long the kernel may keep what it is told of the inode at this moment, milliseconds. */
+  validMs(ino: Ino): number {
+    if (!this.#holder.mayCache(ino)) return 0;
+    const { bootMs, endMs, kernel } = this.#options;
+    const restMs = endMs() - bootMs();
+    return restMs < JEOPARDY_MS ? 0 : kernel.keepMs(ino, restMs);
+  }
+
+  /** As validMs, for the names of a directory. */
+  nameValidMs(dir: Ino): number {
+    const validMs = this.validMs(dir);
+    return validMs === 0 ? 0 : this.#options.kernel.nameMs(dir, validMs);
+  }
+
+  /** `work` runs under a lease, which is not given up before its result is there. */
+  run<T>(
+    context: RequestContext | undefined,
+    ino: Ino,
+    need: LeaseKind,
+    work: () => Result<T>,
+  ): Result<T> {
+    const ready = this.use(context, ino, need);
+    if (ready === undefined) return this.#under(ino, work);
+    return ready.then(() => {
+      if (this.#isValid()) return this.#under(ino, work);
+      // This process was stopped for so long that what it was granted has run out.
+      this.done(ino);
+      return this.run(context, ino, need, work);
+    });
+  }
+
+  /** Resolves, or returns, when the lease is held; done() is owed then. @throws FsError */
+  use(context: RequestContext | undefined, ino: Ino, need: LeaseKind): Promise<void> | undefined {
+    if (!this.#isValid() && this.#holder.kindOf(ino) !== undefined) this.expire();
+    const ticket: Ticket = { go: deferred() };
+    if (this.#holder.use(ino, need, ticket)) return undefined;
+    if (context !== undefined) {
+      context.waitsFor = 'metaserver';
+      context.interrupt = () => {
+        if (!this.#holder.cancel(ino, ticket)) return;
+        ticket.go.reject(new FsError('EINTR', 'interrupted while waiting for a lease'));
+      };
+      if (context.interrupted) context.interrupt();
+    }
+    this.#work();
+    return ticket.go.promise.finally(() => {
+      if (context !== undefined) context.waitsFor = undefined;
+    });
+  }
+
+  done(ino: Ino): void {
+    this.#holder.done(ino);
+    this.#work();
+  }
+
+  /** A reply brought a lease. */
+  granted(ino: Ino, grant: Grant): void {
+    this.#holder.granted(ino, grant);
+    if (grant.kind === 'exclusive') this.relaxSoon(ino);
+    this.#work();
+    if (this.#holder.count > LEASES_MAX) this.#trim();
+  }
+
+  recalled({ ino, lseq, keepShared }: Recall): void {
+    this.#holder.recalled(asIno(ino), safeInteger(lseq), keepShared ? 'shared' : 'nothing');
+    this.#work();
+  }
+
+  /**
+   * The right to write what nobody writes any more is given up, a moment later and many at a time,
+   * so that others who look need not ask for it back.
+   */
+  relaxSoon(ino: Ino): void {
+    this.#idle.add(ino);
+    this.#relaxing ??= setTimeout(() => this.#relax(), RELAX_MS);
+  }
+
+  #relax(): void {
+    this.#relaxing = undefined;
+    const idle = [...this.#idle];
+    this.#idle.clear();
+    for (const ino of idle) {
+      const isIdle = this.#holder.kindOf(ino) === 'exclusive' && !this.files?.mayWrite(ino);
+      if (isIdle) this.#holder.giveUp(ino, 'shared');
+    }
+    this.#work();
+  }
+
+  /** The end of all leases: nothing is answered from memory, and the kernel forgets. */
+  expire(): void {
+    const lost = this.#holder.expire();
+    for (const ino of lost) this.files?.forget(ino);
+    if (lost.length > 0) this.#options.log.warn('leases ran out', { count: lost.length });
+    this.#options.kernel.forgetEverything();
+    this.#work();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#relaxing);
+    clearInterval(this.#telling);
+  }
+
+  #isValid(): boolean {
+    return this.#options.bootMs() < this.#options.endMs();
+  }
+
+  #under<T>(ino: Ino, work: () => Result<T>): Result<T> {
+    let result: Result<T>;
+    try {
+      result = work();
+    } catch (error) {
+      this.done(ino);
+      throw error;
+    }
+    if (result instanceof Promise) return result.finally(() => this.done(ino));
+    this.done(ino);
+    return result;
+  }
+
+  #trim(): void {
+    for (const ino of this.#holder.inos().slice(0, TRIM)) this.#holder.giveUp(ino, 'nothing');
+    this.#work();
+  }
+
+  #work(): void {
+    if (this.#isWorking) return;
+    this.#isWorking = true;
+    try {
+      for (;;) {
+        const effects = this.#holder.takeEffects();
+        if (effects.length === 0) break;
+        for (const effect of effects) this.#do(effect);
+      }
+    } finally {
+      this.#isWorking = false;
+    }
+  }
+
+  #do(effect: HolderEffect<Ticket>): void {
+    switch (effect.do) {
+      case 'go':
+        effect.ticket.go.resolve();
+        return;
+      case 'ask':
+        this.#background(this.#ask(effect.ino, effect.need));
+        return;
+      case 'purge':
+        this.#tellWhile(effect.ino);
+        this.#background(this.#purge(effect.ino, effect.what));
+        return;
+      case 'flush':
+        this.#tellWhile(effect.ino);
+        this.#background(this.#flush(effect.ino));
+        return;
+      case 'release':
+        this.#release(effect);
+        return;
+    }
+  }
+
+  async #ask(ino: Ino, kind: LeaseKind): Promise<void> {
+    try {
+      await this.#options.ask(ino, kind);
+    } catch (error) {
+      if (!(error instanceof FsError)) throw error;
+      for (const { go } of this.#holder.refused(ino)) go.reject(error);
+      this.#work();
+      return;
+    }
+    this.#holder.answered(ino);
+    this.#work();
+  }
+
+  async #purge(ino: Ino, what: 'attributes' | 'all'): Promise<void> {
+    const { kernel } = this.#options;
+    const directory = this.files?.isDirectory(ino) ?? false;
+    // Attributes alone stay right: none are told with a validity while something is unpublished.
+    const forgotten = what === 'all' ? kernel.forget(ino, directory) : undefined;
+    if (forgotten !== undefined) {
+      const slow = setInterval(() => {
+        this.#holder.slow(ino);
+        this.#work();
+      }, SLOW_MS);
+      await forgotten.finally(() => clearInterval(slow));
+    }
+    this.#holder.purged(ino);
+    this.#work();
+  }
+
+  /** Until it is published, or nobody wants it any more. */
+  async #flush(ino: Ino): Promise<void> {
+    while (!(await this.#published(ino)) && !this.#isClosed) await delay(RETRY_MS);
+    this.#holder.flushed(ino);
+    this.#work();
+  }
+
+  async #published(ino: Ino): Promise<boolean> {
+    try {
+      await this.files?.publish(ino);
+      return true;
+    } catch (error) {
+      if (!(error instanceof FsError)) throw error;
+      this.#options.log.warn('another machine waits for what cannot be published', { ino, error });
+      return false;
+    }
+  }
+
+  /** While leases are being given up, the metaserver is told from time to time to wait on. */
+  #tellWhile(ino: Ino): void {
+    this.#closing.add(ino);
+    this.#telling ??= setInterval(() => this.#tellProgress(), PROGRESS_MS);
+  }
+
+  #tellProgress(): void {
+    const inos = [...this.#closing].filter((ino) => this.#holder.isClosing(ino));
+    this.#closing.clear();
+    for (const ino of inos) this.#closing.add(ino);
+    if (inos.length > 0) {
+      const telling = { keep: 'nothing', open: true, progress: true } as const;
+      this.#send(inos.map((ino) => ({ ino, lseq: this.#holder.lseqOf(ino), ...telling })));
+      return;
+    }
+    clearInterval(this.#telling);
+    this.#telling = undefined;
+  }
+
+  /** Forgotten at once; the message takes along what is given up in the same turn. */
+  #release({ ino, lseq, keep }: Extract<HolderEffect<Ticket>, { do: 'release' }>): void {
+    const { files } = this;
+    const open = files?.isOpen(ino) ?? false;
+    if (keep === 'nothing') {
+      files?.forget(ino);
+      if (open) files?.toldOpen(ino);
+    }
+    this.#releases.push({ ino, lseq, keep, open, progress: false });
+    if (this.#releases.length > 1) return;
+    queueMicrotask(() => {
+      const releases = this.#releases;
+      this.#releases = [];
+      this.#send(releases);
+    });
+  }
+
+  #send(releases: readonly LeaseRelease[]): void {
+    this.#options.release(releases).catch((error: unknown) => {
+      this.#options.log.debug('a lease was not given back', { error });
+    });
+  }
+
+  #background(work: Promise<void>): void {
+    work.catch((error: unknown) => this.#options.log.error('a lease met a bug', { error }));
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * Ties the leases of a mount to its session: what the session brings and loses, when they run out,
+ * and what is told to a metaserver that starts anew. Rules C12 and C13 of docs/PROTOCOL.md.
+ */
+import type { ServerFrame, Welcome } from '../../gen/meta.ts';
+import { FsError } from '../common/errno.ts';
+import { delay, TaskGroup } from '../common/lifecycle.ts';
+import type { Logger } from '../common/log.ts';
+import type { SessionClient } from '../common/rpc/session-client.ts';
+import { NativeKernelCache } from './driver/native/kernel-cache.ts';
+import { Leases } from './leases.ts';
+import type { Member } from './member.ts';
+import { MetaCache } from './meta-cache.ts';
+import { MetaClient } from './meta-client.ts';
+import type { Vfs } from './vfs/vfs.ts';
+
+/** What the kernel has is looked at so often. */
+const WATCH_MS = 500;
+const RETRY_MS = 1_000;
+
+export interface MountLeasesOptions {
+  readonly member: Member;
+  readonly log: Logger;
+  bootMs(): number;
+}
+
+export class MountLeases implements AsyncDisposable {
+  readonly kernel: NativeKernelCache;
+  readonly leases: Leases;
+  vfs: Vfs | undefined;
+  readonly #options: MountLeasesOptions;
+  readonly #cache: MetaCache;
+  readonly #tasks: TaskGroup;
+  #session: SessionClient | undefined;
+  #meta: MetaClient | undefined;
+  #server: { readonly sid: bigint; readonly epoch: bigint } | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #expired = false;
+  #isClosed = false;
+
+  constructor(options: MountLeasesOptions) {
+    const { bootMs, log } = options;
+    this.#options = options;
+    this.#tasks = new TaskGroup((error) => log.warn('work on leases failed', { error }));
+    this.kernel = new NativeKernelCache({
+      namesOf: (dir) => this.#cache.names(dir),
+      bootMs: () => bootMs(),
+    });
+    this.leases = new Leases({
+      kernel: this.kernel,
+      log,
+      bootMs: () => bootMs(),
+      endMs: () => this.#endMs(),
+      ask: (ino, kind) => this.#known().lease(ino, kind),
+      release: (releases) => this.#known().release(releases),
+    });
+    this.#cache = new MetaCache((ino) => this.leases.holds(ino));
+  }
+
+  /** The session is welcome. */
+  begin(session: SessionClient): MetaClient {
+    const { member } = this.#options;
+    const meta = new MetaClient(session, this.#cache);
+    meta.onGrant = (ino, grant) => this.leases.granted(ino, grant);
+    meta.onUnknown = () => this.leases.expire();
+    this.#session = session;
+    this.#meta = meta;
+    member.onHeard = () => this.#heard();
+    member.onEnded = (sids) => {
+      if (sids.includes(session.sid)) this.#lose('the metaserver has ended this session');
+    };
+    this.#timer = setInterval(() => this.#watch(), WATCH_MS);
+    return meta;
+  }
+
+  onWelcome({ sid, serverEpoch }: Welcome): void {
+    const before = this.#server;
+    this.#server = { sid, epoch: serverEpoch };
+    if (before === undefined) return;
+    if (before.sid !== sid) this.#lose('this mount was evicted');
+    else if (before.epoch !== serverEpoch) this.#tasks.run(() => this.#settle(serverEpoch));
+  }
+
+  onPush({ body }: ServerFrame): void {
+    if (body?.$case === 'recall') this.leases.recalled(body.value);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { member } = this.#options;
+    this.#isClosed = true;
+    clearInterval(this.#timer);
+    member.onHeard = () => undefined;
+    member.onEnded = () => undefined;
+    this.leases.close();
+    this.kernel.close();
+    await this.#tasks.settle();
+  }
+
+  #known(): MetaClient {
+    if (this.#meta === undefined) throw new FsError('EIO', 'the mount is still starting');
+    return this.#meta;
+  }
+
+  #endMs(): number {
+    return this.#session === undefined ? 0 : this.#options.member.leaseEndMs(this.#session);
+  }
+
+  #heard(): void {
+    const endMs = this.#endMs();
+    if (endMs <= this.#options.bootMs()) return;
+    this.#expired = false;
+    this.kernel.extend(endMs);
+  }
+
+  /** Leases that ran out are given up although no request comes to notice. */
+  #watch(): void {
+    if (this.#expired || this.#options.bootMs() < this.#endMs()) return;
+    this.#expired = true;
+    this.leases.expire();
+  }
+
+  #lose(why: string): void {
+    this.#options.log.warn('every lease is lost', { why });
+    this.leases.expire();
+    this.vfs?.evicted();
+  }
+
+  /**
+   * The server knows nothing of what is held here, and lets nobody do anything until this mount has
+   * let go of it.
+   */
+  async #settle(epoch: bigint): Promise<void> {
+    this.leases.expire();
+    const isNow = (): boolean => !this.#isClosed && this.#server?.epoch === epoch;
+    for (;;) {
+      const failed = (await this.vfs?.publishNow()) ?? 0;
+      if (!isNow()) return;
+      if (failed === 0) break;
+      await delay(RETRY_MS);
+    }
+    await this.kernel.settled();
+    if (isNow()) await this.#known().settled(this.vfs?.openInos() ?? []);
+  }
+}

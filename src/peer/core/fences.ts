@@ -1,0 +1,48 @@
+/**
+ * Which calls of the past a home refuses: those of a session that was evicted, and writes under a
+ * lease that somebody else has followed. Rule C14 of docs/PROTOCOL.md. For one life of the home: a
+ * later one has another group epoch, which every call of before names wrongly.
+ */
+import type { Ino } from '../../common/ids.ts';
+
+export interface CallRight {
+  readonly ino: Ino;
+  readonly sid: number;
+  readonly sepoch: number;
+  readonly lseq: number;
+}
+
+/** Late calls older than so many other files are not expected any more. */
+const INOS_MAX = 200_000;
+
+export class Fences {
+  /** The smallest session epoch that is still let in. */
+  readonly #sepochs = new Map<number, number>();
+  /** The youngest lease seen, in the order of their last rise. */
+  readonly #lseqs = new Map<Ino, number>();
+
+  /** Calls of this session are refused below this epoch. */
+  fence(sid: number, sepoch: number): void {
+    this.#sepochs.set(sid, Math.max(sepoch, this.#sepochs.get(sid) ?? 0));
+  }
+
+  /** Someone works under this lease: writes under older ones come too late. */
+  follow(ino: Ino, lseq: number): void {
+    const known = this.#lseqs.get(ino) ?? 0;
+    if (lseq <= known) return;
+    this.#lseqs.delete(ino);
+    this.#lseqs.set(ino, lseq);
+    if (this.#lseqs.size <= INOS_MAX) return;
+    const oldest = this.#lseqs.keys().next();
+    if (oldest.done !== true) this.#lseqs.delete(oldest.value);
+  }
+
+  isEvicted({ sid, sepoch }: Pick<CallRight, 'sid' | 'sepoch'>): boolean {
+    return sepoch < (this.#sepochs.get(sid) ?? 0);
+  }
+
+  /** A write under this lease comes after one under a younger lease. */
+  isLate({ ino, lseq }: Pick<CallRight, 'ino' | 'lseq'>): boolean {
+    return lseq < (this.#lseqs.get(ino) ?? 0);
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Single-copy coherence as programs see it on two mounts: nothing stale by any way of looking, also
+ * on an old kernel and after a node fell silent; and what nobody changes costs nothing.
+ * ROUNDS and WARM_MS make it longer.
+ */
+import assert from 'node:assert/strict';
+import { resolve } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type ClusterNode, statusOf, TestCluster } from '../support/cluster.ts';
+import { expectOk, run } from '../support/dfs.ts';
+
+const ROUNDS = Number(process.env['ROUNDS'] ?? 40);
+const LOOKS_PER_ROUND = 52;
+const WARM_MS = Number(process.env['WARM_MS'] ?? 15_000);
+const WORKLOAD = resolve(import.meta.dirname, '../../../test/support/workload');
+/** Asked of this process when the kernel does not know: what a lease is to make unnecessary. */
+const QUIET = ['LOOKUP', 'GETATTR', 'READ', 'READLINK', 'READDIR', 'READDIRPLUS', 'STATX'];
+/** Until a guardian watches, the kernel keeps what it is told for 5 s. */
+const UNWATCHED_MS = 6_000;
+/** Of the silence of a node: 14 s after its last sign of life its leases count for nothing. */
+const SILENT_MS = 20_000;
+
+async function look(t: TestContext, env: Readonly<Record<string, string>>): Promise<void> {
+  const cluster = await TestCluster.start(t, { nodes: 2, network: 'host', env });
+  const [one, two] = [cluster.node(0).dfs, cluster.node(1).dfs];
+  const args = [`${WORKLOAD}/coherence.py`, one.mountpoint, two.mountpoint, String(ROUNDS)];
+  const output = await run('python3', args, {
+    timeoutMs: 60_000 + ROUNDS * 2_000,
+    onTimeout: async () => {
+      await one.abort();
+      await two.abort();
+    },
+  });
+  const said: unknown = JSON.parse(expectOk(output, 'looking').stdout);
+  assert.deepEqual(said, { looks: ROUNDS * LOOKS_PER_ROUND, stale: {} });
+}
+
+async function quietCounts(node: ClusterNode): Promise<Record<string, number>> {
+  const { fuse } = await statusOf(node);
+  const entries = QUIET.map((name): [string, number] => [name, fuse.requests[name] ?? 0]);
+  return Object.fromEntries(entries);
+}
+
+test('no look at what the other machine changed is stale', (t) => look(t, {}));
+
+test('nor on Linux 6.1', (t) => look(t, { DFS_FUSE_MASK: '6.1' }));
+
+test('what nobody changes is looked at without asking anybody', async (t) => {
+  const cluster = await TestCluster.start(t, { nodes: 2, network: 'host' });
+  const [one, two] = [cluster.node(0), cluster.node(1)];
+  await one.dfs.ok(
+    'mkdir $M/d && cd $M/d && for i in 1 2 3 4 5; do echo $i > $i.txt; done && ln -s 1.txt link && mkdir sub',
+  );
+  // A new file is its maker's alone for a moment.
+  await sleep(1_000);
+  const pass = (node: ClusterNode): Promise<string> => node.dfs.ok(`sh ${WORKLOAD}/warm.sh $M/d`);
+  for (let warm = 0; warm < 3; warm++) {
+    for (const node of [one, two]) await pass(node);
+    // What was told before the guardian had found the mount is told once more.
+    if (warm === 0) await sleep(UNWATCHED_MS);
+  }
+  for (const node of [one, two]) {
+    const before = await quietCounts(node);
+    const endMs = Date.now() + WARM_MS;
+    let passes = 0;
+    for (; Date.now() < endMs; passes++) {
+      await pass(node);
+      await sleep(200);
+    }
+    const after = await quietCounts(node);
+    assert.deepEqual(after, before, `${node.name}, ${passes} passes`);
+    const { requests } = (await statusOf(node)).fuse;
+    t.diagnostic(`${node.name}: ${passes} passes, ${JSON.stringify(requests)}`);
+    for (const asked of ['OPEN', 'FLUSH', 'RELEASE', 'OPENDIR']) {
+      assert.ok((requests[asked] ?? 0) > passes, `${asked} is still asked`);
+    }
+  }
+});
+
+test('a node that fell silent holds nobody up for long, and tells nothing stale', async (t) => {
+  const cluster = await TestCluster.start(t, { nodes: 2, network: 'host' });
+  const [one, two] = [cluster.node(0), cluster.node(1)];
+  await one.dfs.ok('echo old > $M/file');
+  assert.equal(await two.dfs.ok('cat $M/file; stat -c %s $M/file; ls $M'), 'old\n4\nfile\n');
+  const pid = await two.dfs.pid('node');
+  process.kill(pid, 'SIGSTOP');
+  try {
+    // Two has the file in its caches: the writer waits for its lease to end, no longer.
+    await one.dfs.ok('echo newer > $M/file; echo more > $M/another', SILENT_MS + 15_000);
+    const during = await statusOf(one);
+    assert.equal(during.metaserver.state, 'up');
+    const asked = two.dfs.ok('cat $M/file; stat -c %s $M/file; ls $M', 60_000);
+    const early = await Promise.race([asked, sleep(2_000, 'waits')]);
+    assert.equal(early, 'waits', 'the kernel of a silent node answers from its caches');
+    process.kill(pid, 'SIGCONT');
+    assert.equal(await asked, 'newer\n6\nanother\nfile\n');
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  await cluster.untilWhole('the silent node is back', 30_000);
+  await two.dfs.ok('echo three > $M/file');
+  assert.equal(await one.dfs.ok('cat $M/file'), 'three\n');
+});

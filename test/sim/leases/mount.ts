@@ -1,0 +1,429 @@
+/**
+ * The fake mount around the real LeaseHolder: answers its kernel from memory under a lease, else
+ * asks; gives leases up as the holder says.
+ */
+import type { Ino } from '../../../src/common/ids.ts';
+import type { Keep } from '../../../src/common/lease.ts';
+import type { HolderEffect, LeaseHolder } from '../../../src/mount/core/lease-holder.ts';
+import { Violation } from './checker.ts';
+import { Handles } from './handles.ts';
+import { Kernel } from './kernel.ts';
+import { Link } from './link.ts';
+import {
+  type Attr,
+  type Content,
+  type Entry,
+  isDirectory,
+  type Known,
+  type Reply,
+} from './messages.ts';
+import { Node } from './node.ts';
+import { Publisher } from './publisher.ts';
+import { proceed, serve } from './requests.ts';
+import type { World } from './world.ts';
+
+export interface Answer {
+  readonly error?: 'ENOENT' | 'EEXIST' | 'ESTALE' | 'EIO';
+  readonly entry?: Entry;
+  readonly entryMs?: number;
+  readonly attr?: Attr | undefined;
+  readonly attrMs?: number;
+  readonly content?: Content;
+  readonly fh?: number;
+  readonly keepCache?: boolean;
+  readonly ino?: Ino;
+  /** Sizes of the file after a write. */
+  readonly size?: number;
+  readonly names?: Reply['names'];
+  readonly grantTtl?: number;
+}
+
+type Named = { readonly dir: Ino; readonly name: number };
+
+export type UpcallBody =
+  | ({ readonly kind: 'lookup' } & Named)
+  | { readonly kind: 'getattr'; readonly ino: Ino }
+  | { readonly kind: 'readdir'; readonly dir: Ino }
+  | { readonly kind: 'open'; readonly ino: Ino; readonly write: boolean }
+  | { readonly kind: 'read'; readonly ino: Ino; readonly page: number; readonly fh: number }
+  | {
+      readonly kind: 'write';
+      readonly ino: Ino;
+      readonly page: number;
+      readonly content: Content;
+      readonly fh: number;
+      readonly isStore: boolean;
+    }
+  | { readonly kind: 'flush'; readonly ino: Ino; readonly fh: number }
+  | { readonly kind: 'release'; readonly ino: Ino; readonly fh: number }
+  | ({ readonly kind: 'make' } & Named)
+  | ({ readonly kind: 'remove'; readonly expects: Ino } & Named)
+  | ({
+      readonly kind: 'rename';
+      readonly newDir: Ino;
+      readonly newName: number;
+      readonly expects: Ino | 0;
+    } & Named)
+  | { readonly kind: 'link'; readonly ino: Ino; readonly newDir: Ino; readonly newName: number }
+  | { readonly kind: 'setattr'; readonly ino: Ino };
+
+export type Upcall = UpcallBody & {
+  answer?: (answer: Answer) => void;
+  kernelEpoch?: number;
+  /** What a file is that was made and not opened yet. */
+  made?: Answer;
+};
+
+/** A kernel that takes longer than this to forget may wait for an answer from here. */
+const SLOW_MS = 2;
+const PROGRESS_MS = 3_000;
+
+export class Mount {
+  readonly world: World;
+  readonly id: number;
+  readonly life: number;
+  readonly node = new Node();
+  readonly link: Link;
+  readonly kernel: Kernel;
+  readonly handles = new Handles();
+  readonly publisher: Publisher;
+  /** As the metaserver has told. */
+  homeEpochs: number[] = [];
+  /** Rises with each session. */
+  generation = 1;
+  /** Rises when the leases run out. */
+  expiries = 0;
+  holder: LeaseHolder<Upcall>;
+  readonly attrs = new Map<Ino, Attr>();
+  readonly names = new Map<Ino, Map<number, Entry>>();
+  readonly pages = new Map<Ino, Map<number, Content>>();
+  /** Removals under way, and opens that wait for their outcome. */
+  readonly removing = new Map<Ino, number>();
+  /** What this mount has removed: its lease must not open it again. */
+  readonly gone = new Set<Ino>();
+  waitingOpens: Upcall[] = [];
+  /** Changes by the metaserver that count as users of a lease meanwhile. */
+  readonly relying = new Set<Extract<Upcall, { readonly kind: 'setattr' }>>();
+  readonly unanswered = new Set<Upcall>();
+  readonly #closing = new Set<Ino>();
+  isSettling = false;
+  #isWorking = false;
+
+  constructor(world: World, id: number, life: number) {
+    this.world = world;
+    this.id = id;
+    this.life = life;
+    this.link = new Link(world, this);
+    this.kernel = new Kernel(world, this);
+    this.publisher = new Publisher(world, this);
+    this.holder = this.#newHolder();
+  }
+
+  get name(): string {
+    return `mount ${this.id}`;
+  }
+
+  #newHolder(): LeaseHolder<Upcall> {
+    return this.world.parts.holder<Upcall>((ino) => this.handles.mayWrite(ino));
+  }
+
+  // Requests of the kernel.
+
+  arrived(upcall: Upcall): void {
+    this.unanswered.add(upcall);
+    this.world.tally.count(`upcall ${upcall.kind}`);
+    this.world.log(() => `${this.name} gets ${told(upcall)}`);
+    serve(this, upcall);
+    this.work();
+  }
+
+  answer(upcall: Upcall, answer: Answer): void {
+    if (!this.unanswered.delete(upcall)) return;
+    this.world.log(() => `${this.name} answers ${told(upcall)}: ${answer.error ?? 'done'}`);
+    upcall.answer?.(answer);
+  }
+
+  /** From memory, or from the reply that brought it. */
+  holds(ino: Ino): boolean {
+    return this.link.isValid && this.holder.kindOf(ino) !== undefined;
+  }
+
+  /** How long the kernel may keep what it is told of the inode now. */
+  ttlMs(ino: Ino): number {
+    if (!this.link.isValid || !this.holder.mayCache(ino)) return 0;
+    return Math.min(5_000, this.link.leaseEndMs - this.world.queue.nowMs);
+  }
+
+  /** The reply is what the lease held now has begun with. */
+  isCurrent(ino: Ino, reply: Reply): boolean {
+    if (!this.link.isValid || !this.holder.mayCache(ino)) return false;
+    return reply.grants.some((given) => {
+      return given.ino === ino && given.grant.lseq === this.holder.lseqOf(ino);
+    });
+  }
+
+  /** With what was written here. */
+  withLocal(ino: Ino, attr: Attr): Attr {
+    return { mode: attr.mode, size: Math.max(attr.size, this.publisher.sizes.get(ino) ?? 0) };
+  }
+
+  expects(ino: Ino | 0): Known {
+    return { ino, open: ino !== 0 && this.handles.isOpen(ino) };
+  }
+
+  // Leases.
+
+  granted(reply: Reply): void {
+    for (const { ino, grant, attr } of reply.grants) {
+      const before = this.holder.lseqOf(ino);
+      this.holder.granted(ino, grant);
+      if (this.isCurrent(ino, reply)) {
+        if (attr !== undefined) this.attrs.set(ino, attr);
+        this.world.tally.count(`grant ${grant.kind}`);
+      } else this.world.tally.count(grant.lseq <= before ? 'C11 old grant' : 'C11 void grant');
+    }
+  }
+
+  recalled(ino: Ino, lseq: number, keep: Keep): void {
+    this.world.tally.count(this.holder.kindOf(ino) ? 'recalled' : 'recalled without a lease');
+    this.holder.recalled(ino, lseq, keep);
+    this.work();
+  }
+
+  work(): void {
+    if (this.#isWorking) return;
+    this.#isWorking = true;
+    for (;;) {
+      const effects = this.holder.takeEffects();
+      if (effects.length === 0) break;
+      for (const effect of effects) this.#do(effect);
+    }
+    this.#isWorking = false;
+    if (this.isSettling) this.#trySettle();
+  }
+
+  #do(effect: HolderEffect<Upcall>): void {
+    const { holder } = this;
+    switch (effect.do) {
+      case 'go':
+        this.world.tally.count('C7 goes on');
+        proceed(this, effect.ticket);
+        break;
+      case 'ask':
+        this.#ask(effect.ino, effect.need);
+        break;
+      case 'purge':
+        this.#purge(effect.ino, effect.what);
+        break;
+      case 'flush': {
+        this.#isClosing(effect.ino);
+        const { ino } = effect;
+        this.publisher.publish(ino, () => {
+          if (holder !== this.holder) return;
+          holder.flushed(ino);
+          this.work();
+        });
+        break;
+      }
+      case 'release':
+        this.#release(effect.ino, effect.lseq, effect.keep);
+    }
+  }
+
+  #ask(ino: Ino, need: 'shared' | 'exclusive'): void {
+    const { holder } = this;
+    this.world.log(() => `${this.name} asks for ${ino} ${need}`);
+    this.link.request({ op: 'ask', ino, kind: need }, (reply) => {
+      if (holder !== this.holder) return;
+      if (reply.error === undefined) holder.answered(ino);
+      else {
+        for (const upcall of holder.refused(ino)) this.answer(upcall, { error: 'ESTALE' });
+        this.closedOne(ino);
+      }
+    });
+  }
+
+  #purge(ino: Ino, what: 'attributes' | 'all'): void {
+    const { holder, world } = this;
+    this.#isClosing(ino);
+    world.tally.count(`C8 purge ${what}`);
+    world.log(() => `${this.name} purges ${what} of ${ino}`);
+    let isDone = false;
+    let slowMs = SLOW_MS;
+    const watch = (): void => {
+      if (isDone || holder !== this.holder) return;
+      world.tally.count('C9 slow');
+      holder.slow(ino);
+      this.work();
+      slowMs = Math.min(32, 2 * slowMs);
+      world.queue.after(slowMs, () => this.node.run(watch));
+    };
+    const forgotten = (): void => {
+      isDone = true;
+      const task = (): void => {
+        if (holder !== this.holder) return;
+        world.log(() => `${this.name} has purged ${ino}`);
+        holder.purged(ino);
+        this.work();
+      };
+      world.queue.after(0.05 * world.random.next(), () => this.node.run(task));
+    };
+    // The thread that tells the kernel is busy at times.
+    const startMs = world.random.chance(0.03) ? 6 : 0.2;
+    world.queue.after(0.01 + startMs * world.random.next(), () => {
+      if (!this.node.isDead) world.parts.forget(this.kernel, ino, what, forgotten);
+    });
+    world.queue.after(SLOW_MS, () => this.node.run(watch));
+  }
+
+  #release(ino: Ino, lseq: number, keep: Keep): void {
+    const open = this.handles.isOpen(ino);
+    this.world.log(() => `${this.name} releases ${ino} lseq ${lseq}, keep ${keep}, open ${open}`);
+    if (keep === 'nothing') {
+      const left = this.kernel.remembers(ino);
+      if (left !== undefined) {
+        throw new Violation(`S3: ${this.name} gives up ${ino}, its kernel keeps ${left}`);
+      }
+      this.forget(ino);
+      if (open) this.handles.told.add(ino);
+    }
+    if (keep === 'shared' && this.handles.mayWrite(ino)) {
+      throw new Violation(`C10: ${this.name} keeps ${ino} shared, which it has open for writing`);
+    }
+    if (this.publisher.has(ino)) {
+      throw new Violation(`S6: ${this.name} gives up ${ino} before it has published`);
+    }
+    this.#closing.delete(ino);
+    this.link.release({ ino, lseq, keep, open });
+  }
+
+  /**
+   * The metaserver is told when it may count this mount among the openers and nothing is open or
+   * about to be. The lease goes too: another open has to ask whether the inode is still there.
+   */
+  closedOne(ino: Ino): void {
+    if (this.handles.isOpen(ino) || !this.handles.told.has(ino)) return;
+    for (const upcall of this.unanswered) {
+      if (upcall.kind === 'open' && upcall.ino === ino) return;
+      if (upcall.made?.ino === ino) return;
+    }
+    this.handles.told.delete(ino);
+    this.world.tally.count('CloseUnlinked');
+    this.link.request({ op: 'closed', ino }, () => {});
+    this.holder.giveUp(ino, 'nothing');
+  }
+
+  forget(ino: Ino): void {
+    this.attrs.delete(ino);
+    this.pages.delete(ino);
+    if (isDirectory(ino)) this.world.parts.forgetNames(this, ino);
+  }
+
+  #isClosing(ino: Ino): void {
+    if (this.#closing.has(ino)) return;
+    this.#closing.add(ino);
+    this.#tellProgress(ino);
+  }
+
+  #tellProgress(ino: Ino): void {
+    const { holder } = this;
+    this.world.queue.after(PROGRESS_MS, () =>
+      this.node.run(() => {
+        if (holder !== this.holder || !this.#closing.has(ino)) return;
+        this.link.progress(ino);
+        this.#tellProgress(ino);
+      }),
+    );
+  }
+
+  // The session.
+
+  /** A stream is there again. */
+  resumed(): void {
+    this.homeEpochs = this.world.homes.reduce<number[]>((epochs, home) => {
+      epochs[home.id] = this.world.knownEpoch(home);
+      return epochs;
+    }, []);
+    this.work();
+  }
+
+  /** The metaserver has lost its table: everything is published and given up (C13). */
+  settle(): void {
+    this.isSettling = true;
+    this.world.tally.count('settles');
+    // They wait for everybody to settle: they must not be waited for.
+    for (const { ino } of this.relying) this.holder.done(ino);
+    this.relying.clear();
+    this.work();
+  }
+
+  #trySettle(): void {
+    if (!this.link.isConnected) return;
+    for (const ino of this.holder.inos()) this.holder.giveUp(ino, 'nothing');
+    for (const ino of this.publisher.inos()) this.publisher.publish(ino, () => this.work());
+    if (this.holder.inos().length > 0 || this.publisher.inos().length > 0) {
+      this.isSettling = false;
+      this.work();
+      this.isSettling = true;
+      return;
+    }
+    this.isSettling = false;
+    const open = this.handles.inos();
+    for (const ino of open) this.handles.told.add(ino);
+    this.link.request({ op: 'settled', open }, () => {});
+  }
+
+  expire(): void {
+    this.expiries += 1;
+    this.holder.expire();
+    this.#forgetAll();
+    if (this.world.parts.purgesAtExpiry) this.kernel.forgetEverything();
+    this.work();
+  }
+
+  /** The node is stopped; the guardian has its kernel forget. */
+  guardianForgets(): void {
+    this.world.tally.count('C12 guardian');
+    if (this.world.parts.purgesAtExpiry) this.kernel.forgetEverything();
+  }
+
+  #forgetAll(): void {
+    this.attrs.clear();
+    this.names.clear();
+    this.pages.clear();
+  }
+
+  /** It was evicted: a new session begins with nothing. */
+  reset(): void {
+    this.generation += 1;
+    this.holder = this.#newHolder();
+    this.#forgetAll();
+    if (this.publisher.inos().length > 0) this.world.tally.count('C15 written and lost');
+    this.publisher.clear();
+    this.handles.clear();
+    this.removing.clear();
+    this.relying.clear();
+    this.waitingOpens = [];
+    this.#closing.clear();
+    this.isSettling = false;
+    const waiting = [...this.unanswered];
+    for (const upcall of waiting) this.#redo(upcall);
+    this.kernel.forgetEverything();
+    this.work();
+  }
+
+  #redo(upcall: Upcall): void {
+    const { kind } = upcall;
+    if (kind === 'lookup' || kind === 'getattr' || kind === 'readdir' || kind === 'open') {
+      serve(this, upcall);
+    } else if (kind === 'release') this.answer(upcall, {});
+    else this.answer(upcall, { error: 'EIO' });
+  }
+}
+
+function told(upcall: Upcall): string {
+  const { kind } = upcall;
+  const target =
+    'ino' in upcall ? upcall.ino : `${upcall.dir}/${'name' in upcall ? upcall.name : ''}`;
+  return `${kind} ${target}${'page' in upcall ? `.${upcall.page}` : ''}`;
+}

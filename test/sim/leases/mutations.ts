@@ -1,0 +1,217 @@
+/**
+ * One rule less each. A mutation stands in for a part of the protocol, or changes one line of a
+ * copy of the compiled class: nothing of it is in what is shipped.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Ino, SessionId } from '../../../src/common/ids.ts';
+import type { Grant, LeaseKind } from '../../../src/common/lease.ts';
+import { LeaseTable, type Release } from '../../../src/metaserver/core/leases.ts';
+import { type HolderEffect, LeaseHolder } from '../../../src/mount/core/lease-holder.ts';
+import { Fences } from '../../../src/peer/core/fences.ts';
+import { isDirectory } from './messages.ts';
+import { type Parts, REAL } from './parts.ts';
+
+const TABLE = new URL('../../../src/metaserver/core/leases.js', import.meta.url);
+const HOLDER = new URL('../../../src/mount/core/lease-holder.js', import.meta.url);
+
+/** A copy of a compiled module with some lines changed. White space does not matter. */
+async function changed<T>(url: URL, changes: readonly (readonly [string, string])[]): Promise<T> {
+  let source = readFileSync(fileURLToPath(url), 'utf8').replace(/\s+\/\/.*$/gm, '');
+  source = source.replace(/\s+/g, ' ');
+  source = source.replace(/from '(\.[^']+)'/g, (_, path: string) => `from '${new URL(path, url)}'`);
+  for (const [before, after] of changes) {
+    assert.equal(source.split(before).length, 2, `not found once in ${url.pathname}: ${before}`);
+    source = source.replace(before, after);
+  }
+  return import(`data:text/javascript,${encodeURIComponent(source)}`) as Promise<T>;
+}
+
+async function changedTable(...changes: (readonly [string, string])[]): Promise<Parts> {
+  const { LeaseTable: Changed } = await changed<{ LeaseTable: typeof LeaseTable }>(TABLE, changes);
+  return { ...REAL, table: (options) => new Changed(options) };
+}
+
+async function changedHolder(...changes: (readonly [string, string])[]): Promise<Parts> {
+  type Module = { LeaseHolder: typeof LeaseHolder };
+  const { LeaseHolder: Changed } = await changed<Module>(HOLDER, changes);
+  return { ...REAL, holder: (mayWrite) => new Changed(mayWrite) };
+}
+
+/** Publishes when it is called, before the kernel has forgotten, and not after. */
+class HastyHolder<T> extends LeaseHolder<T> {
+  override takeEffects(): HolderEffect<T>[] {
+    const effects: HolderEffect<T>[] = [];
+    for (const effect of super.takeEffects()) {
+      if (effect.do === 'flush') this.flushed(effect.ino);
+      else effects.push(effect);
+      if (effect.do === 'purge') effects.push({ do: 'flush', ino: effect.ino });
+    }
+    return effects.length === 0 ? super.takeEffects() : effects;
+  }
+}
+
+/** Gives up what was written without publishing it. */
+class CarelessHolder<T> extends LeaseHolder<T> {
+  override takeEffects(): HolderEffect<T>[] {
+    const effects = super.takeEffects();
+    for (const effect of effects) if (effect.do === 'flush') this.flushed(effect.ino);
+    const others = effects.filter((effect) => effect.do !== 'flush');
+    return others.length < effects.length ? [...others, ...super.takeEffects()] : others;
+  }
+}
+
+class DeafHolder<T> extends LeaseHolder<T> {
+  override slow(): void {}
+}
+
+class GenerousTable extends LeaseTable {
+  override grant(sid: SessionId, ino: Ino, kind: LeaseKind): Grant | undefined {
+    return super.grant(sid, ino, kind, true);
+  }
+}
+
+/** Calls a lease back while the reply that grants it is still under way. */
+class OvertakingTable extends LeaseTable {
+  override grant(...given: Parameters<LeaseTable['grant']>): Grant | undefined {
+    const grant = super.grant(...given);
+    if (grant !== undefined) this.told(given[0], given[1], grant.lseq);
+    return grant;
+  }
+}
+
+class ForgetfulTable extends LeaseTable {
+  override release(sid: SessionId, release: Release): void {
+    super.release(sid, { ...release, open: false });
+  }
+}
+
+class OpenFences extends Fences {
+  override isEvicted(): boolean {
+    return false;
+  }
+}
+
+class PatientFences extends Fences {
+  override isLate(): boolean {
+    return false;
+  }
+}
+
+const NO_FLOOR = ['if (lseq <= this.#floor || lseq <= held.lseq || ', 'if ('] as const;
+
+export interface Mutation {
+  readonly name: string;
+  parts(): Parts | Promise<Parts>;
+}
+
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    name: "a holder's own fetch and publication queue (C2)",
+    parts: () => changedTable(['if (covers(own?.kind, kind))', 'if (false)']),
+  },
+  {
+    name: 'a lease is released before the kernel has forgotten (C8)',
+    parts: () => ({
+      ...REAL,
+      forget: (kernel, ino, what, done) => {
+        done();
+        kernel.world.queue.after(1, () => REAL.forget(kernel, ino, what, () => {}));
+      },
+    }),
+  },
+  {
+    name: 'what was written is published before the kernel has forgotten (C8)',
+    parts: () => ({ ...REAL, holder: (mayWrite) => new HastyHolder(mayWrite) }),
+  },
+  {
+    name: 'a lease is released without publication (C8)',
+    parts: () => ({ ...REAL, holder: (mayWrite) => new CarelessHolder(mayWrite) }),
+  },
+  {
+    name: 'a release of an older grant counts (C5)',
+    parts: () =>
+      changedTable([
+        'if (entry === undefined || holder?.lseq !== lseq) return;',
+        'if (entry === undefined || holder === undefined) return;',
+      ]),
+  },
+  {
+    name: 'a file open for writing is held shared (C10)',
+    parts: () => ({
+      ...REAL,
+      holder: () => new LeaseHolder(() => false),
+      readNeed: () => 'shared',
+    }),
+  },
+  {
+    name: 'the server ends a lease before the client does (C12)',
+    parts: () => ({ ...REAL, serverLeaseMs: 7_000 }),
+  },
+  {
+    name: 'the kernel keeps everything when the leases end (C12)',
+    parts: () => ({ ...REAL, purgesAtExpiry: false }),
+  },
+  {
+    name: 'leases fall without a fence (C14)',
+    parts: () => ({ ...REAL, fencesHomes: false }),
+  },
+  {
+    name: 'a home lets evicted sessions in (C14)',
+    parts: () => ({ ...REAL, fences: () => new OpenFences() }),
+  },
+  {
+    name: 'a home takes late writes (C14)',
+    parts: () => ({ ...REAL, fences: () => new PatientFences() }),
+  },
+  {
+    name: 'a recall overtakes its grant, and late grants are taken (C4, C11)',
+    parts: async () => ({
+      ...(await changedHolder(NO_FLOOR)),
+      table: (options) => new OvertakingTable(options),
+    }),
+  },
+  { name: 'late grants are taken (C11)', parts: () => changedHolder(NO_FLOOR) },
+  {
+    name: 'openers are forgotten (C5)',
+    parts: () => ({ ...REAL, table: (options) => new ForgetfulTable(options) }),
+  },
+  {
+    name: 'parked requests are not served while the kernel forgets (C9)',
+    parts: () => ({ ...REAL, holder: (mayWrite) => new DeafHolder(mayWrite) }),
+  },
+  {
+    name: 'the kernel is not told once more (C9)',
+    parts: () => changedHolder(['if (held.closing.served > 0)', 'if (false)']),
+  },
+  {
+    name: 'leases are granted while others wait to change the file (C3)',
+    parts: () => ({ ...REAL, table: (options) => new GenerousTable(options) }),
+  },
+  {
+    name: 'running requests are not waited for (C7)',
+    parts: () => changedHolder(['if (held.users > 0 || held.closing', 'if (held.closing']),
+  },
+  {
+    name: 'nobody is unsure after a restart (C13)',
+    parts: () => ({ ...REAL, table: ({ epoch }) => new LeaseTable({ epoch, unsure: [] }) }),
+  },
+  {
+    name: 'names outlive the lease of their directory (C8)',
+    parts: () => ({
+      ...REAL,
+      forget: (kernel, ino, what, done) => {
+        if (!isDirectory(ino)) REAL.forget(kernel, ino, what, done);
+        else {
+          kernel.forgetAttr(ino);
+          done();
+        }
+      },
+    }),
+  },
+  {
+    name: 'the mount itself remembers names too long (C8)',
+    parts: () => ({ ...REAL, forgetNames: () => {} }),
+  },
+];

@@ -1,0 +1,46 @@
+/** The code under test, and what a mutation may put in its place. */
+import type { Ino } from '../../../src/common/ids.ts';
+import type { LeaseKind } from '../../../src/common/lease.ts';
+import { LeaseTable } from '../../../src/metaserver/core/leases.ts';
+import { LeaseHolder } from '../../../src/mount/core/lease-holder.ts';
+import { Fences } from '../../../src/peer/core/fences.ts';
+import type { Kernel } from './kernel.ts';
+import { isDirectory } from './messages.ts';
+import type { Mount } from './mount.ts';
+import { SERVER_LEASE_MS } from './sessions.ts';
+
+export interface Parts {
+  table(options: ConstructorParameters<typeof LeaseTable>[0]): LeaseTable;
+  holder<T>(mayWrite: (ino: Ino) => boolean): LeaseHolder<T>;
+  fences(): Fences;
+  readonly serverLeaseMs: number;
+  /** An evicted session is fenced before its leases fall. */
+  readonly fencesHomes: boolean;
+  /** The kernel forgets when the leases end. */
+  readonly purgesAtExpiry: boolean;
+  /** The kernel forgets what a lease was for. */
+  forget(kernel: Kernel, ino: Ino, what: 'attributes' | 'all', done: () => void): void;
+  /** What a read of a file needs that is, or is not, open for writing. */
+  readNeed(mayWrite: boolean): LeaseKind;
+  /** The mount forgets the names of a directory. */
+  forgetNames(mount: Mount, dir: Ino): void;
+}
+
+export const REAL: Parts = {
+  table: (options) => new LeaseTable(options),
+  holder: (mayWrite) => new LeaseHolder(mayWrite),
+  fences: () => new Fences(),
+  serverLeaseMs: SERVER_LEASE_MS,
+  fencesHomes: true,
+  purgesAtExpiry: true,
+  forget: (kernel, ino, what, done) => {
+    kernel.forgetAttr(ino);
+    if (isDirectory(ino)) kernel.forgetNames();
+    if (what === 'attributes' || isDirectory(ino)) done();
+    else kernel.forgetData(ino, done);
+  },
+  readNeed: (mayWrite) => (mayWrite ? 'exclusive' : 'shared'),
+  forgetNames: (mount, dir) => {
+    mount.names.delete(dir);
+  },
+};
