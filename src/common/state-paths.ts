@@ -32,6 +32,12 @@ export interface StatePaths {
   readonly guardianReport: string;
   /** What the node has mounted at this moment. */
   readonly mountRecord: string;
+  /** What the kernel may hold of the mount, for the guardian. */
+  readonly kernelCache: string;
+  /** Bytes of this node for files of others, until they are published. */
+  readonly writeback: string;
+  /** What of them could not be. */
+  readonly lostAndFound: string;
   /** Where it listened last. */
   readonly listenRecord: string;
 }
@@ -71,6 +77,9 @@ export function statePaths(dir: string): StatePaths {
     metaserver: join(sockets, 'metaserver.sock'),
     guardianReport: join(run, 'guardian.json'),
     mountRecord: join(run, 'mount.json'),
+    kernelCache: join(run, 'kernel-cache'),
+    writeback: join(dir, 'writeback'),
+    lostAndFound: join(dir, 'lost+found'),
     listenRecord: join(dir, 'listen.json'),
   };
 }

@@ -38,10 +38,6 @@ export class Evictions {
     this.#options = options;
   }
 
-  get count(): number {
-    return this.#running.size;
-  }
-
   /** @param homes the primaries of the groups in which it may write */
   begin(fence: Fence, homes: Iterable<NodeId>, untilMs: number): void {
     const eviction = { ...fence, untilMs, homes: new Set(homes) };

@@ -28,7 +28,14 @@ import { rename } from './core/rename.ts';
 import { setattr } from './core/setattr.ts';
 import { Txn } from './core/txn.ts';
 import type { LeaseDesk } from './lease-desk.ts';
-import { claimsOf, releasesOf, takeGrants, wantedByPage, wantedOf } from './lease-ops.ts';
+import {
+  claimsOf,
+  releasesOf,
+  takeGrants,
+  type Wanted,
+  wantedByPage,
+  wantedOf,
+} from './lease-ops.ts';
 import type { Ledger } from './ledger.ts';
 import type { Session } from './session.ts';
 import { storeCodecs } from './store-codec.ts';
@@ -179,16 +186,15 @@ export class Executor {
     session: Session,
     view: View,
     reply: Uint8Array,
-    wanted: Parameters<typeof takeGrants>[2],
+    wanted: readonly Wanted[],
     answer: Answer,
   ): void {
     const { desk } = this.#options;
     const grants = takeGrants(desk.table, session, wanted, new Txn(view, storeCodecs));
     const whole = grants.length === 0 ? reply : Buffer.concat([reply, encodeGrants(grants)]);
-    const taken = grants.map(({ ino, lseq }) => ({ ino: inoOf(ino), lseq: Number(lseq) }));
     this.#commit.whenDurable(view, (failure) => {
       if (failure === undefined) answer(whole);
-      if (taken.length > 0) desk.told(session, taken);
+      if (grants.length > 0) desk.told(session, grants);
     });
   }
 

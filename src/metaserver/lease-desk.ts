@@ -4,8 +4,8 @@
  */
 import type { Clock } from '../common/clock.ts';
 import type { Ino, SessionId } from '../common/ids.ts';
-import type { Claim, LeaseTable } from './core/leases.ts';
-import type { ReleaseMessage } from './lease-ops.ts';
+import type { Claim, LeaseTable, Ticket } from './core/leases.ts';
+import type { ReleaseMessage, TakenGrant } from './lease-ops.ts';
 import { isGone, type Session } from './session.ts';
 
 /** An operation of a session. */
@@ -16,11 +16,6 @@ export interface Job {
   /** Worked out anew whenever it may run. */
   claims(): readonly Claim[];
   run(): void;
-}
-
-export interface TakenGrant {
-  readonly ino: Ino;
-  readonly lseq: number;
 }
 
 export interface LeaseDeskOptions {
@@ -49,7 +44,7 @@ export class LeaseDesk {
 
   /** Runs it now, or when nobody is in its way any more. @returns whether it waits */
   submit(job: Job): boolean {
-    const ticket = { sid: job.session.sid, claims: job.claims(), asks: job.asks };
+    const ticket = ticketOf(job);
     const admitted = this.table.admits(ticket, this.#nowMs);
     const place = admitted ? undefined : this.table.wait(ticket).place;
     if (place === undefined) job.run();
@@ -126,7 +121,7 @@ export class LeaseDesk {
   #retry(place: number): void {
     const job = this.#jobs.get(place);
     if (job === undefined) return;
-    const ticket = { sid: job.session.sid, claims: job.claims(), asks: job.asks };
+    const ticket = ticketOf(job);
     if (!this.table.admits(ticket, this.#nowMs, place)) {
       this.table.wait(ticket, place);
       return;
@@ -145,4 +140,8 @@ export class LeaseDesk {
   get #nowMs(): number {
     return this.#options.clock.bootMs();
   }
+}
+
+function ticketOf(job: Job): Ticket {
+  return { sid: job.session.sid, claims: job.claims(), asks: job.asks };
 }

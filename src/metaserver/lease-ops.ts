@@ -1,11 +1,10 @@
 /** Which leases each operation of a mount needs, and which its reply brings. */
 import type * as wire from '../../gen/meta.ts';
-import { isRegular } from '../common/attr.ts';
+import { type Attr, isRegular } from '../common/attr.ts';
 import { FsError } from '../common/errno.ts';
 import type { Ino } from '../common/ids.ts';
-import type { LeaseKind } from '../common/lease.ts';
+import type { Grant, LeaseKind } from '../common/lease.ts';
 import { nameFromBytes } from '../common/name.ts';
-import { attrToWire } from '../common/rpc/codec.ts';
 import { changeClaims, leaseClaims, lookupClaims, readClaims } from './core/claims.ts';
 import type { Claim, LeaseTable, Release } from './core/leases.ts';
 import { attrOf } from './core/records.ts';
@@ -16,6 +15,8 @@ import { inoOf, integer, type Result } from './wire.ts';
 type Op = NonNullable<wire.Request['op']>;
 
 const RELEASES_MAX = 4096;
+/** Their replies bring a shared lease on what they show. */
+const LOOKS: ReadonlySet<string> = new Set(['lookup', 'getattr', 'link']);
 
 export interface ReleaseMessage extends Release {
   /** Not given up yet: the mount works on it. */
@@ -64,7 +65,7 @@ export function claimsOf(txn: Txn, op: Op | undefined): Claim[] {
   }
 }
 
-interface Wanted {
+export interface Wanted {
   readonly ino: Ino;
   readonly kind: LeaseKind;
   /** It waited for it. */
@@ -73,25 +74,27 @@ interface Wanted {
   readonly withAttr: boolean;
 }
 
-/** The leases that go with a reply, taken at the moment the operation ran. */
+/** A lease that goes with a reply. */
+export interface TakenGrant extends Grant {
+  readonly ino: Ino;
+  /** Where the result has none of it. */
+  readonly attr: Attr | undefined;
+}
+
+/** Taken at the moment the operation ran. */
 export function takeGrants(
   table: LeaseTable,
   session: Session,
   wanted: readonly Wanted[],
   txn: Txn,
-): wire.Grant[] {
-  const grants: wire.Grant[] = [];
+): TakenGrant[] {
+  const grants: TakenGrant[] = [];
   for (const { ino, kind, turn, withAttr } of wanted) {
     const inode = txn.inode(ino);
     if (inode === undefined) continue;
     const grant = table.grant(session.sid, ino, kind, turn);
     if (grant === undefined) continue;
-    grants.push({
-      ino: BigInt(ino),
-      exclusive: grant.kind === 'exclusive',
-      lseq: BigInt(grant.lseq),
-      attr: withAttr ? attrToWire(attrOf(ino, inode)) : undefined,
-    });
+    grants.push({ ...grant, ino, attr: withAttr ? attrOf(ino, inode) : undefined });
   }
   return grants;
 }
@@ -108,37 +111,13 @@ export function wantedOf({ noGrant, op }: wire.Request, result: Result | undefin
 /** On the inode the operation is about. */
 function wantedOfOwn(ino: Ino, op: Op | undefined, result: Result | undefined): Wanted[] {
   const shared = { ino, kind: 'shared', turn: false, withAttr: false } as const;
-  switch (op?.$case) {
-    case 'lookup':
-    case 'getattr':
-    case 'link':
-      return [shared];
-    case 'lease':
-      return [{ ...shared, kind: kindOf(op.value.exclusive), turn: true }];
-    case 'make': {
-      if (result?.$case !== 'make') return [];
-      const written = !result.value.existed && isRegular(result.value.attr?.mode ?? 0);
-      return [{ ...shared, kind: written ? 'exclusive' : 'shared' }];
-    }
-    case 'setattr':
-    case 'remove':
-    case 'rename':
-    case 'readlink':
-    case 'readdir':
-    case 'flushAttr':
-    case 'closeUnlinked':
-    case 'release':
-    case 'settled':
-    case 'fenced':
-    case 'statfs':
-    case 'reclaimDone':
-    case 'peerReport':
-    case 'clusterStatus':
-    case 'dialBackDone':
-    case 'leave':
-    case undefined:
-      return [];
+  if (op === undefined) return [];
+  if (op.$case === 'lease') return [{ ...shared, kind: kindOf(op.value.exclusive), turn: true }];
+  if (op.$case === 'make' && result?.$case === 'make') {
+    const written = !result.value.existed && isRegular(result.value.attr?.mode ?? 0);
+    return [{ ...shared, kind: written ? 'exclusive' : 'shared' }];
   }
+  return LOOKS.has(op.$case) ? [shared] : [];
 }
 
 /** For a page of a directory that is still as it was read. */
@@ -175,21 +154,10 @@ function place(value: { readonly parent: bigint; readonly name: Uint8Array }): {
   return { parent: inoOf(value.parent), name: nameFromBytes(value.name) };
 }
 
-/** The inode a result is about. */
+/** The inode a result is about; of a removal or a rename nobody wants to know. */
 function aboutOf(result: Result | undefined): Ino | undefined {
-  switch (result?.$case) {
-    case 'attr':
-    case 'make':
-    case 'link':
-      return result.value.attr === undefined ? undefined : inoOf(result.value.attr.ino);
-    case 'remove':
-    case 'rename':
-    case 'readlink':
-    case 'readdir':
-    case 'statfs':
-    case 'clusterStatus':
-    case 'empty':
-    case undefined:
-      return undefined;
+  if (result?.$case !== 'attr' && result?.$case !== 'make' && result?.$case !== 'link') {
+    return undefined;
   }
+  return result.value.attr === undefined ? undefined : inoOf(result.value.attr.ino);
 }

@@ -26,6 +26,7 @@ import type { RemoveRequest, RemoveResult } from './core/remove.ts';
 import type { RenameRequest, RenameResult } from './core/rename.ts';
 import type { SetAttrRequest } from './core/setattr.ts';
 import type { Fence } from './evictions.ts';
+import type { TakenGrant } from './lease-ops.ts';
 import type { MutationId } from './reply-cache.ts';
 
 const INTEGER_MAX = BigInt(Number.MAX_SAFE_INTEGER);
@@ -267,7 +268,13 @@ export function encodeResult(result: Result): Uint8Array {
 }
 
 /** More of a reply that is encoded already: protobuf messages join by concatenation. */
-export function encodeGrants(grants: wire.Grant[]): Uint8Array {
+export function encodeGrants(taken: readonly TakenGrant[]): Uint8Array {
+  const grants = taken.map(({ attr, ino, kind, lseq }) => ({
+    ino: BigInt(ino),
+    exclusive: kind === 'exclusive',
+    lseq: BigInt(lseq),
+    attr: attr === undefined ? undefined : attrToWire(attr),
+  }));
   return wire.Reply.encode({ id: 0n, errno: 0, message: '', grants, result: undefined }).finish();
 }
 

@@ -215,7 +215,7 @@ export class Leases {
   }
 
   #trim(): void {
-    for (const ino of this.#holder.inos().slice(0, TRIM)) this.#holder.giveUp(ino, 'nothing');
+    for (const ino of this.#holder.oldest(TRIM)) this.#holder.giveUp(ino, 'nothing');
     this.#work();
   }
 

@@ -3,7 +3,6 @@
  * its session as a peer, and the keepalive of all its sessions.
  */
 import { randomInt } from 'node:crypto';
-import { join } from 'node:path';
 import { SessionKind } from '../../gen/meta.ts';
 import { type Address, formatAddress } from '../common/address.ts';
 import { isRegular } from '../common/attr.ts';
@@ -16,6 +15,7 @@ import { attrFromWire } from '../common/rpc/codec.ts';
 import { KeepAliveClient } from '../common/rpc/keepalive-client.ts';
 import { SessionClient } from '../common/rpc/session-client.ts';
 import type { SessionOptions } from '../common/rpc/session-options.ts';
+import { statePaths } from '../common/state-paths.ts';
 import { ChunkClient } from '../peer/chunk-client.ts';
 import { ChunkListener } from '../peer/chunk-listener.ts';
 import { ChunkService } from '../peer/chunk-service.ts';
@@ -109,7 +109,8 @@ export class Member implements AsyncDisposable {
     const peer = stack.use(
       await Peer.open({ ...peerOptions, ...(cacheBytes !== undefined && { cacheBytes }) }),
     );
-    const files = new WritebackFiles(join(state.dir, 'writeback'), join(state.dir, 'lost+found'));
+    const { lostAndFound, writeback } = statePaths(state.dir);
+    const files = new WritebackFiles(writeback, lostAndFound);
     stack.defer(() => files.closeAll());
     const left = await files.clear();
     if (left.length > 0) {

@@ -7,6 +7,7 @@
  * Bounded: the oldest entries go first.
  */
 import type { Attr } from '../common/attr.ts';
+import { BoundedMap } from '../common/core/bounded-map.ts';
 import { FsError } from '../common/errno.ts';
 import { asIno, type Ino, safeInteger } from '../common/ids.ts';
 import { nameFromBytes } from '../common/name.ts';
@@ -24,35 +25,6 @@ const ATTRS_MAX = 65_536;
 const DIRECTORIES_MAX = 16_384;
 /** Of one directory: beyond them it is asked about names anew. */
 const NAMES_MAX = 65_536;
-
-/** A Map that drops its oldest entry when it is full. */
-class BoundedMap<Key, Value> {
-  readonly #map = new Map<Key, Value>();
-  readonly #max: number;
-
-  constructor(max: number) {
-    this.#max = max;
-  }
-
-  get(key: Key): Value | undefined {
-    return this.#map.get(key);
-  }
-
-  set(key: Key, value: Value): void {
-    this.#map.set(key, value);
-    if (this.#map.size <= this.#max) return;
-    const oldest = this.#map.keys().next();
-    if (oldest.done !== true) this.#map.delete(oldest.value);
-  }
-
-  delete(key: Key): void {
-    this.#map.delete(key);
-  }
-
-  clear(): void {
-    this.#map.clear();
-  }
-}
 
 export class MetaCache {
   /** What a reply said of an inode, as it arrives. */

@@ -2,12 +2,12 @@
  * The node process: this machine's part in the cluster, and at most one mount. Owns the order of
  * start and end; everything it decides is decided in the parts.
  */
-import { join } from 'node:path';
 import { SessionKind } from '../../gen/meta.ts';
 import type { Address } from '../common/address.ts';
 import { FsError } from '../common/errno.ts';
 import { DisposeStack, delay, TaskGroup, within } from '../common/lifecycle.ts';
 import { SessionClient } from '../common/rpc/session-client.ts';
+import { statePaths } from '../common/state-paths.ts';
 import { mountData } from './data/mount-data.ts';
 import type { CapabilityMask } from './driver/native/capabilities.ts';
 import { Member, type MemberOptions } from './member.ts';
@@ -173,7 +173,7 @@ export class DfsNode implements AsyncDisposable {
       session,
       vfs,
       kernel,
-      cacheTable: join(state.dir, 'run', 'kernel-cache'),
+      cacheTable: statePaths(state.dir).kernelCache,
       mask,
       clock,
       log,

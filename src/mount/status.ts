@@ -1,12 +1,12 @@
 /** The status document of a node, gathered from what its parts know at this moment. */
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { ClusterStatusReply, PeerStatus } from '../../gen/meta.ts';
 import { formatAddress } from '../common/address.ts';
 import type { Clock } from '../common/clock.ts';
 import { FsError, systemCode, toFsError } from '../common/errno.ts';
 import { safeInteger } from '../common/ids.ts';
 import { within } from '../common/lifecycle.ts';
+import { statePaths } from '../common/state-paths.ts';
 import type { Member, NodeState } from './member.ts';
 import type { Mounted } from './mounted.ts';
 import type { PeerSession } from './peer-session.ts';
@@ -148,7 +148,7 @@ function cacheEntry({ data, service }: Member): NodeStatus['cache'] {
 
 async function lostFiles(stateDir: string): Promise<number> {
   try {
-    return (await readdir(join(stateDir, 'lost+found'))).length;
+    return (await readdir(statePaths(stateDir).lostAndFound)).length;
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return 0;
     throw toFsError(error, 'cannot look into lost+found');

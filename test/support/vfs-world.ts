@@ -39,14 +39,14 @@ import type {
   FileSystem,
   RequestContext,
 } from '../../src/mount/driver/driver.ts';
-import { Leases } from '../../src/mount/leases.ts';
-import { MetaCache } from '../../src/mount/meta-cache.ts';
-import { MetaClient } from '../../src/mount/meta-client.ts';
+import type { Leases } from '../../src/mount/leases.ts';
+import type { MetaClient } from '../../src/mount/meta-client.ts';
 import { refresh } from '../../src/mount/vfs/refresh.ts';
 import { Vfs } from '../../src/mount/vfs/vfs.ts';
 import type { ChunkStore, StoreSpace } from '../../src/peer/chunk-store.ts';
 import { Home } from '../../src/peer/home.ts';
 import { FakeKernelCache } from './fake-kernel-cache.ts';
+import { leasedMeta } from './leased-meta.ts';
 import { MemoryChunkStore } from './memory-chunk-store.ts';
 
 /** @throws FsError ENOENT, as the kernel reads an answer that says so */
@@ -95,26 +95,15 @@ export class VfsWorld {
     const { store, peer } = parts;
     const rgEpoch = asEpoch(parts.engine.groupsOf(peer)[0]?.epoch ?? 0n);
     store.setGroups([{ rg: GROUP, epoch: rgEpoch, primary: NODE, members: [NODE] }]);
-    this.leases = new Leases({
+    const { leases, meta } = leasedMeta({
+      session: { up: true, request: (op, id, _waiter, learn) => this.#request(op, id, learn) },
+      served: this.#session,
       kernel: this.kernel,
-      log: silentLogger,
-      bootMs: () => this.clock.bootMs(),
-      endMs: () => Number.MAX_SAFE_INTEGER,
-      ask: (ino, kind) => this.meta.lease(ino, kind),
-      release: (releases) => this.meta.release(releases),
+      clock: this.clock,
     });
-    this.meta = new MetaClient(
-      { up: true, request: (op, id, _waiter, learn) => this.#request(op, id, learn) },
-      new MetaCache((ino) => this.leases.holds(ino)),
-    );
-    this.meta.onGrant = (ino, grant) => this.leases.granted(ino, grant);
-    this.meta.onUnknown = () => this.leases.expire();
-    this.#session.sink = {
-      push: (body) => {
-        if (body.$case === 'recall') this.leases.recalled(body.value);
-      },
-      close: () => undefined,
-    };
+    meta.onUnknown = () => leases.expire();
+    this.leases = leases;
+    this.meta = meta;
     const view = new ClusterView();
     view.lead([{ rg: GROUP, epoch: rgEpoch, primary: NODE, members: [NODE] }]);
     const rights = new Rights({ view, session: () => ({ sid: 1, sepoch: 1 }) });

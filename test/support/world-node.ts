@@ -17,15 +17,14 @@ import { mountData } from '../../src/mount/data/mount-data.ts';
 import { ClusterView } from '../../src/mount/data/rights.ts';
 import { WritebackFiles } from '../../src/mount/data/writeback-files.ts';
 import type { FileSystem, RequestContext } from '../../src/mount/driver/driver.ts';
-import { Leases } from '../../src/mount/leases.ts';
-import { MetaCache } from '../../src/mount/meta-cache.ts';
-import { MetaClient } from '../../src/mount/meta-client.ts';
+import type { Leases } from '../../src/mount/leases.ts';
 import { PeerProbe } from '../../src/mount/peer-probe.ts';
 import { PeerSession } from '../../src/mount/peer-session.ts';
 import { Vfs } from '../../src/mount/vfs/vfs.ts';
 import { Home } from '../../src/peer/home.ts';
 import type { CrashStore } from './crash-store.ts';
 import { FakeKernelCache } from './fake-kernel-cache.ts';
+import { leasedMeta } from './leased-meta.ts';
 import type { MemoryChunkCache } from './memory-chunk-cache.ts';
 import type { TwoWorlds } from './two-worlds.ts';
 import { foundIn } from './vfs-world.ts';
@@ -99,23 +98,14 @@ export class WorldNode {
         this.#request(op, id, learn),
     };
     const { clock, waitMs } = worlds;
-    const leases = new Leases({
+    const { leases, meta } = leasedMeta({
+      session,
+      served: mount,
       kernel: this.kernel,
-      log: silentLogger,
-      bootMs: () => clock.bootMs(),
-      endMs: () => Number.MAX_SAFE_INTEGER,
-      ask: (ino, kind) => meta.lease(ino, kind),
-      release: (releases) => meta.release(releases),
+      clock,
+      isDead: () => this.isDead,
     });
     this.#leases = leases;
-    const meta: MetaClient = new MetaClient(session, new MetaCache((ino) => leases.holds(ino)));
-    meta.onGrant = (ino, grant) => leases.granted(ino, grant);
-    mount.sink = {
-      push: (body) => {
-        if (body.$case === 'recall' && !this.isDead) leases.recalled(body.value);
-      },
-      close: () => undefined,
-    };
     const mine = { meta, session, waitMs, log: silentLogger, bootMs: () => clock.bootMs() };
     const data = mountData({ ...this.#shared(), client }, mine);
     const showAs = { uid: undefined, gid: undefined };

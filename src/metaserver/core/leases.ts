@@ -71,7 +71,8 @@ const LSEQS_PER_EPOCH = 2 ** 33;
 export class LeaseTable {
   readonly #entries = new Map<Ino, Entry>();
   readonly #held = new Map<SessionId, Set<Ino>>();
-  readonly #waiting = new Map<number, Waiting>();
+  /** Inodes whose lease was called back and not given up, by session. */
+  readonly #recalled = new Map<SessionId, Set<Ino>>();
   /** Something changed here since the last look. */
   readonly #changed = new Set<Ino>();
   /** Sessions of an earlier life of the server: they may hold anything. */
@@ -91,10 +92,6 @@ export class LeaseTable {
     let count = 0;
     for (const inos of this.#held.values()) count += inos.size;
     return count;
-  }
-
-  get waitingCount(): number {
-    return this.#waiting.size;
   }
 
   /** Sessions that have not said yet what they hold. */
@@ -117,7 +114,6 @@ export class LeaseTable {
   /** It waits, at a place it had before or at the end. */
   wait(ticket: Ticket, place = this.#nextPlace++): Waiting {
     const waiting: Waiting = { ...ticket, place };
-    this.#waiting.set(place, waiting);
     for (const ino of inosOf(waiting)) insert(this.#entry(ino).waiting, waiting);
     return waiting;
   }
@@ -153,7 +149,7 @@ export class LeaseTable {
     const granted: LeaseKind = own?.kind === 'exclusive' ? 'exclusive' : kind;
     this.#lseq += 1;
     entry.holders.set(sid, { kind: granted, lseq: this.#lseq, told: false, recall: undefined });
-    this.#inosHeldBy(sid).add(ino);
+    inosOfSession(this.#held, sid).add(ino);
     return { kind: granted, lseq: this.#lseq };
   }
 
@@ -174,9 +170,11 @@ export class LeaseTable {
     if (keep === 'shared') {
       const recall = holder.recall?.keep === 'nothing' ? holder.recall : undefined;
       entry.holders.set(sid, { ...holder, kind: 'shared', recall });
+      if (recall === undefined) this.#recalled.get(sid)?.delete(ino);
     } else {
       entry.holders.delete(sid);
       this.#held.get(sid)?.delete(ino);
+      this.#recalled.get(sid)?.delete(ino);
       if (open) entry.openers.add(sid);
     }
     this.#changed.add(ino);
@@ -230,6 +228,7 @@ export class LeaseTable {
       this.#changed.add(ino);
     }
     this.#held.delete(sid);
+    this.#recalled.delete(sid);
     for (const [ino, { openers }] of this.#entries) if (openers.delete(sid)) this.#changed.add(ino);
     if (this.#unsure.delete(sid) && this.#unsure.size === 0) this.#changeAll();
   }
@@ -257,11 +256,11 @@ export class LeaseTable {
   /** Sessions in somebody's way that are gone, or did not answer in time. */
   overdue(nowMs: number, isGone: (sid: SessionId) => boolean): SessionId[] {
     const late = new Set<SessionId>();
-    for (const [sid, inos] of this.#held) {
+    for (const [sid, inos] of this.#recalled) {
+      if (inos.size === 0) continue;
       const recalls = [...inos].map((ino) => this.#entries.get(ino)?.holders.get(sid)?.recall);
-      const due = recalls.filter((recall) => recall !== undefined);
-      if (due.length === 0) continue;
-      if (isGone(sid) || due.some(({ deadlineMs }) => deadlineMs <= nowMs)) late.add(sid);
+      const isLate = recalls.some((recall) => recall !== undefined && recall.deadlineMs <= nowMs);
+      if (isLate || isGone(sid)) late.add(sid);
     }
     for (const sid of this.#unsure) if (isGone(sid)) late.add(sid);
     return [...late];
@@ -289,13 +288,12 @@ export class LeaseTable {
     for (const [other, holder] of entry.holders) {
       if (other === sid || !conflict(holder.kind, kind)) continue;
       free = false;
-      this.#call(other, ino, kind === 'shared' ? 'shared' : 'nothing', nowMs);
+      this.#call(entry, other, ino, kind === 'shared' ? 'shared' : 'nothing', nowMs);
     }
     return free;
   }
 
-  #call(sid: SessionId, ino: Ino, keep: Keep, nowMs: number): void {
-    const entry = this.#entry(ino);
+  #call(entry: Entry, sid: SessionId, ino: Ino, keep: Keep, nowMs: number): void {
     const holder = entry.holders.get(sid);
     if (holder === undefined) return;
     const { recall } = holder;
@@ -303,6 +301,7 @@ export class LeaseTable {
     const sinceMs = recall?.sinceMs ?? nowMs;
     const called: Recall = { keep, sinceMs, deadlineMs: nowMs + RECALL_MS };
     entry.holders.set(sid, { ...holder, recall: called });
+    inosOfSession(this.#recalled, sid).add(ino);
     if (holder.told) this.#send(sid, ino, holder.lseq, keep);
   }
 
@@ -311,7 +310,6 @@ export class LeaseTable {
   }
 
   #leaveQueue(ticket: Waiting): void {
-    this.#waiting.delete(ticket.place);
     for (const ino of inosOf(ticket)) {
       const waiting = this.#entries.get(ino)?.waiting;
       const at = waiting?.indexOf(ticket) ?? -1;
@@ -332,20 +330,20 @@ export class LeaseTable {
     return entry;
   }
 
-  #inosHeldBy(sid: SessionId): Set<Ino> {
-    const known = this.#held.get(sid);
-    if (known !== undefined) return known;
-    const inos = new Set<Ino>();
-    this.#held.set(sid, inos);
-    return inos;
-  }
-
   #tidy(ino: Ino): void {
     const entry = this.#entries.get(ino);
     if (entry === undefined) return;
     const used = entry.holders.size + entry.waiting.length + entry.openers.size;
     if (used === 0) this.#entries.delete(ino);
   }
+}
+
+function inosOfSession(sessions: Map<SessionId, Set<Ino>>, sid: SessionId): Set<Ino> {
+  const known = sessions.get(sid);
+  if (known !== undefined) return known;
+  const inos = new Set<Ino>();
+  sessions.set(sid, inos);
+  return inos;
 }
 
 function inosOf({ claims }: Ticket): Set<Ino> {

@@ -3,6 +3,7 @@
  * given up. Rules C7 to C12 of docs/PROTOCOL.md. Without time and without effects of its own: what
  * is to be done is collected, and its outcome is told here.
  */
+import { BoundedMap } from '../../common/core/bounded-map.ts';
 import type { Ino } from '../../common/ids.ts';
 import { covers, type Grant, type Keep, type LeaseKind } from '../../common/lease.ts';
 
@@ -53,7 +54,8 @@ export class LeaseHolder<T> {
   readonly #held = new Map<Ino, Held<T>>();
   readonly #mayWrite: (ino: Ino) => boolean;
   /** Numbers of leases that ran out, oldest first: what was written is published under them. */
-  readonly #lost = new Map<Ino, number>();
+  readonly #lost = new BoundedMap<Ino, number>(LOST_MAX);
+  #count = 0;
   #effects: HolderEffect<T>[] = [];
   /** The youngest lease that was given up: a grant no younger may have been given up already. */
   #floor = 0;
@@ -65,9 +67,7 @@ export class LeaseHolder<T> {
 
   /** Leases held. */
   get count(): number {
-    let count = 0;
-    for (const { kind } of this.#held.values()) if (kind !== undefined) count += 1;
-    return count;
+    return this.#count;
   }
 
   takeEffects(): HolderEffect<T>[] {
@@ -128,12 +128,12 @@ export class LeaseHolder<T> {
     this.#lost.delete(ino);
     if (kind === 'shared' && this.#mayWrite(ino)) {
       // Nobody asked for it: a request to write would wait for itself when it is called back.
-      held.kind = undefined;
+      this.#setKind(held, undefined);
       this.#floor = lseq;
       this.#effects.push({ do: 'release', ino, lseq, keep: 'nothing' });
       return;
     }
-    held.kind = kind;
+    this.#setKind(held, kind);
     this.#release(held);
   }
 
@@ -227,7 +227,7 @@ export class LeaseHolder<T> {
     if (held.flushes > 0 || held.closing?.phase !== 'flushing') return;
     const { lseq, keep } = held.closing;
     held.closing = undefined;
-    held.kind = keep === 'shared' ? 'shared' : undefined;
+    this.#setKind(held, keep === 'shared' ? 'shared' : undefined);
     if (keep === 'nothing') this.#floor = Math.max(this.#floor, lseq);
     this.#lost.delete(ino);
     this.#effects.push({ do: 'release', ino, lseq, keep });
@@ -244,7 +244,7 @@ export class LeaseHolder<T> {
         lost.push(ino);
         this.#lose(ino, held.lseq);
       }
-      held.kind = undefined;
+      this.#setKind(held, undefined);
       if (held.closing !== undefined) this.#cut(ino, held, held.closing);
       this.#ask(ino, held);
       this.#tidy(ino, held);
@@ -252,9 +252,14 @@ export class LeaseHolder<T> {
     return lost;
   }
 
-  /** Oldest grants first. */
-  inos(): Ino[] {
-    return [...this.#held].filter(([, { kind }]) => kind !== undefined).map(([ino]) => ino);
+  /** The first of what is held, at most `max`. */
+  oldest(max: number): Ino[] {
+    const inos: Ino[] = [];
+    for (const [ino, { kind }] of this.#held) {
+      if (inos.length === max) break;
+      if (kind !== undefined) inos.push(ino);
+    }
+    return inos;
   }
 
   /**
@@ -270,9 +275,11 @@ export class LeaseHolder<T> {
   #lose(ino: Ino, lseq: number): void {
     this.#lost.delete(ino);
     this.#lost.set(ino, lseq);
-    if (this.#lost.size <= LOST_MAX) return;
-    const oldest = this.#lost.keys().next();
-    if (oldest.done !== true) this.#lost.delete(oldest.value);
+  }
+
+  #setKind(held: Held<T>, kind: LeaseKind | undefined): void {
+    this.#count += Number(kind !== undefined) - Number(held.kind !== undefined);
+    held.kind = kind;
   }
 
   #close(ino: Ino, held: Held<T>, wanted: Keep): void {

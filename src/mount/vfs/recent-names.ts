@@ -1,3 +1,4 @@
+import { BoundedMap } from '../../common/core/bounded-map.ts';
 import type { Ino } from '../../common/ids.ts';
 
 const NAMES_MAX = 8192;
@@ -7,7 +8,7 @@ const NAMES_MAX = 8192;
  * metaserver keeps any other one alive until told that it is not open here.
  */
 export class RecentNames {
-  readonly #names = new Map<string, Ino>();
+  readonly #names = new BoundedMap<string, Ino>(NAMES_MAX);
 
   get(parent: Ino, name: string): Ino | undefined {
     return this.#names.get(`${parent}/${name}`);
@@ -17,9 +18,6 @@ export class RecentNames {
     const key = `${parent}/${name}`;
     this.#names.delete(key);
     this.#names.set(key, ino);
-    if (this.#names.size <= NAMES_MAX) return;
-    const oldest = this.#names.keys().next().value;
-    if (oldest !== undefined) this.#names.delete(oldest);
   }
 
   delete(parent: Ino, name: string): void {

@@ -3,6 +3,7 @@
  * lease that somebody else has followed. Rule C14 of docs/PROTOCOL.md. For one life of the home: a
  * later one has another group epoch, which every call of before names wrongly.
  */
+import { BoundedMap } from '../../common/core/bounded-map.ts';
 import type { Ino } from '../../common/ids.ts';
 
 export interface CallRight {
@@ -19,7 +20,7 @@ export class Fences {
   /** The smallest session epoch that is still let in. */
   readonly #sepochs = new Map<number, number>();
   /** The youngest lease seen, in the order of their last rise. */
-  readonly #lseqs = new Map<Ino, number>();
+  readonly #lseqs = new BoundedMap<Ino, number>(INOS_MAX);
 
   /** Calls of this session are refused below this epoch. */
   fence(sid: number, sepoch: number): void {
@@ -32,9 +33,6 @@ export class Fences {
     if (lseq <= known) return;
     this.#lseqs.delete(ino);
     this.#lseqs.set(ino, lseq);
-    if (this.#lseqs.size <= INOS_MAX) return;
-    const oldest = this.#lseqs.keys().next();
-    if (oldest.done !== true) this.#lseqs.delete(oldest.value);
   }
 
   isEvicted({ sid, sepoch }: Pick<CallRight, 'sid' | 'sepoch'>): boolean {

@@ -359,9 +359,10 @@ export class Mount {
 
   #trySettle(): void {
     if (!this.link.isConnected) return;
-    for (const ino of this.holder.inos()) this.holder.giveUp(ino, 'nothing');
+    for (const ino of this.holder.oldest(Number.POSITIVE_INFINITY))
+      this.holder.giveUp(ino, 'nothing');
     for (const ino of this.publisher.inos()) this.publisher.publish(ino, () => this.work());
-    if (this.holder.inos().length > 0 || this.publisher.inos().length > 0) {
+    if (this.holder.count > 0 || this.publisher.inos().length > 0) {
       this.isSettling = false;
       this.work();
       this.isSettling = true;

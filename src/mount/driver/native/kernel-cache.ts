@@ -66,10 +66,6 @@ export class NativeKernelCache implements KernelCache {
     return Math.min(validMs, SHORT_NAME_MS);
   }
 
-  get isWatched(): boolean {
-    return this.#connection?.table.watched ?? false;
-  }
-
   /** Boot milliseconds until which what is told may stay. */
   extend(leaseEndMs: number): void {
     if (!this.#closed) this.#connection?.table.extend(leaseEndMs);
@@ -101,11 +97,7 @@ export class NativeKernelCache implements KernelCache {
     if (connection === undefined || !this.#told.has(ino)) return undefined;
     const { notifier } = connection;
     const names = directory ? [this.#forgetNames(connection, ino)] : [];
-    return Promise.all([
-      notifier.invalInode(ino, -1, 0),
-      notifier.invalInode(ino, 0, 0),
-      ...names,
-    ]).then(() => undefined);
+    return Promise.all([...forgetInode(notifier, ino), ...names]).then(() => undefined);
   }
 
   forgetEverything(): void {
@@ -113,10 +105,7 @@ export class NativeKernelCache implements KernelCache {
     if (connection === undefined) return;
     const { incEpoch, notifier } = connection;
     const names = incEpoch ? [notifier.incEpoch()] : [delay(SHORT_NAME_MS)];
-    const each = [...this.#told].flatMap((ino) => [
-      notifier.invalInode(ino, -1, 0),
-      notifier.invalInode(ino, 0, 0),
-    ]);
+    const each = [...this.#told].flatMap((ino) => forgetInode(notifier, ino));
     this.#forgetting = Promise.all<unknown>([...names, ...each]);
   }
 
@@ -139,4 +128,9 @@ export class NativeKernelCache implements KernelCache {
     // A request of our own in that directory was in the way: it had to be waited out.
     if (done === undefined) this.#shyUntilMs.set(dir, this.#bootMs() + SHY_MS);
   }
+}
+
+/** Attributes first, which waits for nobody; data may wait for answers to requests. */
+function forgetInode(notifier: FuseNotifier, ino: Ino): Promise<number>[] {
+  return [notifier.invalInode(ino, -1, 0), notifier.invalInode(ino, 0, 0)];
 }

@@ -1,0 +1,41 @@
+/** The leases of a mount whose session is a stand-in, wired as a mount does it. */
+import type { Clock } from '../../src/common/clock.ts';
+import { silentLogger } from '../../src/common/log.ts';
+import type { Session } from '../../src/metaserver/session.ts';
+import type { KernelCache } from '../../src/mount/kernel-cache.ts';
+import { Leases } from '../../src/mount/leases.ts';
+import { MetaCache } from '../../src/mount/meta-cache.ts';
+import { MetaClient } from '../../src/mount/meta-client.ts';
+
+export interface LeasedMetaOptions {
+  /** What the client asks through. */
+  readonly session: ConstructorParameters<typeof MetaClient>[0];
+  /** The same session at the metaserver: its recalls come back here. */
+  readonly served: Session;
+  readonly kernel: KernelCache;
+  readonly clock: Clock;
+  /** Its process has died: it hears nothing any more. */
+  isDead?(): boolean;
+}
+
+/** Leases that never run out by time. */
+export function leasedMeta(options: LeasedMetaOptions): { leases: Leases; meta: MetaClient } {
+  const { clock, kernel, served, session } = options;
+  const leases = new Leases({
+    kernel,
+    log: silentLogger,
+    bootMs: () => clock.bootMs(),
+    endMs: () => Number.MAX_SAFE_INTEGER,
+    ask: (ino, kind) => meta.lease(ino, kind),
+    release: (releases) => meta.release(releases),
+  });
+  const meta: MetaClient = new MetaClient(session, new MetaCache((ino) => leases.holds(ino)));
+  meta.onGrant = (ino, grant) => leases.granted(ino, grant);
+  served.sink = {
+    push: (body) => {
+      if (body.$case === 'recall' && options.isDead?.() !== true) leases.recalled(body.value);
+    },
+    close: () => undefined,
+  };
+  return { leases, meta };
+}
