@@ -154,7 +154,7 @@ async function withoutNode(
     cache: NO_CACHE,
     listen,
     supervision,
-    fuse: { requests: {} },
+    fuse: { requests: {}, notifications: {} },
     leases: {},
     replication: { degraded: 0, missing: 0, etaSeconds: 0 },
     problems: [...problems, ...insecureProblems(listen)],

@@ -52,7 +52,7 @@ const PROGRESS_MS = 3_000;
 /** Nothing new is told to the kernel so shortly before the end of the leases. */
 const JEOPARDY_MS = 3_000;
 const RELAX_MS = 250;
-const LEASES_MAX = 100_000;
+export const LEASES_MAX = 100_000;
 /** Given up at a time when there are too many. */
 const TRIM = 1_000;
 
@@ -215,7 +215,7 @@ export class Leases {
   }
 
   #trim(): void {
-    for (const ino of this.#holder.oldest(TRIM)) this.#holder.giveUp(ino, 'nothing');
+    for (const ino of this.#holder.coldest(TRIM)) this.#holder.giveUp(ino, 'nothing');
     this.#work();
   }
 

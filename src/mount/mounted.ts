@@ -65,6 +65,7 @@ export class Mounted {
   readonly vfs: Vfs;
   readonly session: SessionClient;
   readonly driver: NativeDriver;
+  readonly kernel: NativeKernelCache;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #stack: DisposeStack;
@@ -76,6 +77,7 @@ export class Mounted {
     this.vfs = options.vfs;
     this.session = options.session;
     this.driver = driver;
+    this.kernel = options.kernel;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#stack = options.stack;

@@ -65,7 +65,11 @@ export interface NodeStatus {
   };
   /** Where others fetch chunks, HOST:PORT. */
   readonly listen: { readonly peer: string | null };
-  readonly fuse: { readonly requests: Readonly<Record<string, number>> };
+  /** Since the mount began: what the kernel asked, by operation, and what it was told to forget. */
+  readonly fuse: {
+    readonly requests: Readonly<Record<string, number>>;
+    readonly notifications: Readonly<Record<string, number>>;
+  };
   readonly leases: Readonly<Record<string, number>>;
   readonly replication: {
     readonly degraded: number;
@@ -162,7 +166,6 @@ export async function buildStatus(sources: StatusSources): Promise<NodeStatus> {
   const cluster = now ?? member.session.lastStatus;
   const reachable = now !== undefined && (mounted === undefined || mounted.session.up);
   const names = new Map(cluster?.peers.map((peer) => [hex(peer.nodeId), peer.name]));
-  const counts = mounted?.driver.connection.counts ?? new Map<string, number>();
   const { address } = member;
   return {
     cluster: { id: state.clusterId, name: state.clusterName },
@@ -178,7 +181,10 @@ export async function buildStatus(sources: StatusSources): Promise<NodeStatus> {
     peers: cluster?.peers.map((peer) => peerEntry(peer, names)) ?? [],
     cache: cacheEntry(member),
     listen: { peer: address === undefined ? null : formatAddress(address) },
-    fuse: { requests: Object.fromEntries(counts) },
+    fuse: {
+      requests: Object.fromEntries(mounted?.driver.connection.counts ?? []),
+      notifications: Object.fromEntries(mounted?.kernel.counts ?? []),
+    },
     leases: { held: mounted?.vfs.leaseCount ?? 0 },
     replication: { degraded: 0, missing: 0, etaSeconds: 0 },
     inodes: safeInteger(cluster?.inodes ?? 0n),

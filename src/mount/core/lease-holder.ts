@@ -38,6 +38,8 @@ interface Held<T> {
   lseq: number;
   /** Requests that rely on the lease. */
   users: number;
+  /** A request relied on it since coldest() came by. */
+  used: boolean;
   closing: Closing | undefined;
   /** Not answered yet. One that began before there was more to do is not enough. */
   purges: number;
@@ -102,6 +104,7 @@ export class LeaseHolder<T> {
    */
   use(ino: Ino, need: LeaseKind, ticket: T): boolean {
     const held = this.#of(ino);
+    held.used = true;
     if (held.closing === undefined && covers(held.kind, need)) {
       held.users += 1;
       return true;
@@ -252,12 +255,23 @@ export class LeaseHolder<T> {
     return lost;
   }
 
-  /** The first of what is held, at most `max`. */
-  oldest(max: number): Ino[] {
+  /**
+   * What to give up first, at most `max`: whatever no request relied on since the last time, oldest
+   * first. What is being given up already counts among them.
+   */
+  coldest(max: number): Ino[] {
     const inos: Ino[] = [];
-    for (const [ino, { kind }] of this.#held) {
+    for (const [ino, held] of this.#held) {
       if (inos.length === max) break;
-      if (kind !== undefined) inos.push(ino);
+      if (held.kind === undefined) continue;
+      if (!held.used || held.closing !== undefined) {
+        inos.push(ino);
+        continue;
+      }
+      // A second chance: behind all others, where this loop may come by again.
+      held.used = false;
+      this.#held.delete(ino);
+      this.#held.set(ino, held);
     }
     return inos;
   }
@@ -347,6 +361,7 @@ export class LeaseHolder<T> {
       kind: undefined,
       lseq: 0,
       users: 0,
+      used: false,
       closing: undefined,
       purges: 0,
       flushes: 0,

@@ -359,7 +359,7 @@ export class Mount {
 
   #trySettle(): void {
     if (!this.link.isConnected) return;
-    for (const ino of this.holder.oldest(Number.POSITIVE_INFINITY))
+    for (const ino of this.holder.coldest(Number.POSITIVE_INFINITY))
       this.holder.giveUp(ino, 'nothing');
     for (const ino of this.publisher.inos()) this.publisher.publish(ino, () => this.work());
     if (this.holder.count > 0 || this.publisher.inos().length > 0) {

@@ -36,7 +36,7 @@ const up: StatusDocument = {
   },
   supervision: { state: 'up', pid: 7, roles: {} },
   listen: { metaserver: ['127.0.0.1:7480'], peer: '127.0.0.1:7481' },
-  fuse: { requests: {} },
+  fuse: { requests: {}, notifications: {} },
   leases: {},
   replication: { degraded: 0, missing: 0, etaSeconds: 0 },
   problems: [],

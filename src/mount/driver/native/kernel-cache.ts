@@ -24,7 +24,12 @@ export interface KernelConnection {
   readonly incEpoch: boolean;
 }
 
+/** Of one inode its attributes or data, one name, or every name of the mount. */
+export type NotificationKind = 'attributes' | 'data' | 'name' | 'epoch';
+
 export class NativeKernelCache implements KernelCache {
+  /** How many of each were sent. */
+  readonly counts = new Map<NotificationKind, number>();
   readonly #namesOf: (dir: Ino) => readonly string[];
   readonly #bootMs: () => number;
   #connection: KernelConnection | undefined;
@@ -95,18 +100,16 @@ export class NativeKernelCache implements KernelCache {
   forget(ino: Ino, directory: boolean): Promise<void> | undefined {
     const connection = this.#connection;
     if (connection === undefined || !this.#told.has(ino)) return undefined;
-    const { notifier } = connection;
     const names = directory ? [this.#forgetNames(connection, ino)] : [];
-    return Promise.all([...forgetInode(notifier, ino), ...names]).then(() => undefined);
+    return Promise.all([...this.#forgetInode(connection, ino), ...names]).then(() => undefined);
   }
 
   forgetEverything(): void {
     const connection = this.#connection;
     if (connection === undefined) return;
-    const { incEpoch, notifier } = connection;
-    const names = incEpoch ? [notifier.incEpoch()] : [delay(SHORT_NAME_MS)];
-    const each = [...this.#told].flatMap((ino) => forgetInode(notifier, ino));
-    this.#forgetting = Promise.all<unknown>([...names, ...each]);
+    const names = connection.incEpoch ? this.#incEpoch(connection) : delay(SHORT_NAME_MS);
+    const each = [...this.#told].flatMap((ino) => this.#forgetInode(connection, ino));
+    this.#forgetting = Promise.all<unknown>([names, ...each]);
   }
 
   /** Resolves when what was begun last is done. */
@@ -114,23 +117,35 @@ export class NativeKernelCache implements KernelCache {
     await this.#forgetting;
   }
 
-  async #forgetNames({ incEpoch, notifier }: KernelConnection, dir: Ino): Promise<void> {
-    if (incEpoch) {
-      await notifier.incEpoch();
+  /** Attributes first, which waits for nobody; data may wait for answers to requests. */
+  #forgetInode({ notifier }: KernelConnection, ino: Ino): Promise<number>[] {
+    this.#count('attributes');
+    this.#count('data');
+    return [notifier.invalInode(ino, -1, 0), notifier.invalInode(ino, 0, 0)];
+  }
+
+  #incEpoch({ notifier }: KernelConnection): Promise<number> {
+    this.#count('epoch');
+    return notifier.incEpoch();
+  }
+
+  async #forgetNames(connection: KernelConnection, dir: Ino): Promise<void> {
+    if (connection.incEpoch) {
+      await this.#incEpoch(connection);
       return;
     }
     const leftMs = (this.#nameToldMs.get(dir) ?? 0) + SHORT_NAME_MS - this.#bootMs();
     if (leftMs <= 0) return;
     this.#nameToldMs.delete(dir);
     const names = this.#namesOf(dir).map((name) => Buffer.from(name, 'latin1'));
-    const each = names.map((name) => notifier.invalEntry(dir, name));
+    this.#count('name', names.length);
+    const each = names.map((name) => connection.notifier.invalEntry(dir, name));
     const done = await Promise.race([Promise.all(each), delay(leftMs)]);
     // A request of our own in that directory was in the way: it had to be waited out.
     if (done === undefined) this.#shyUntilMs.set(dir, this.#bootMs() + SHY_MS);
   }
-}
 
-/** Attributes first, which waits for nobody; data may wait for answers to requests. */
-function forgetInode(notifier: FuseNotifier, ino: Ino): Promise<number>[] {
-  return [notifier.invalInode(ino, -1, 0), notifier.invalInode(ino, 0, 0)];
+  #count(kind: NotificationKind, by = 1): void {
+    this.counts.set(kind, (this.counts.get(kind) ?? 0) + by);
+  }
 }

@@ -9,7 +9,7 @@ import type { Clock } from '../../../common/clock.ts';
 import { FsError, systemCode, toFsError } from '../../../common/errno.ts';
 import { type Deferred, deferred, within } from '../../../common/lifecycle.ts';
 import type { Logger } from '../../../common/log.ts';
-import { abortConnection, findMount, type MountEntry } from '../../../common/mount-table.ts';
+import { findMount } from '../../../common/mount-table.ts';
 import type { FileSystem } from '../driver.ts';
 import { OUT_HEADER_BYTES } from './abi.ts';
 import { type CapabilityMask, type KernelCapabilities, lacking } from './capabilities.ts';
@@ -44,7 +44,7 @@ export interface NativeMountOptions {
   /** What the kernel keeps can be taken back; undefined: nothing is ever told with a validity. */
   readonly keeps:
     | {
-        readonly kernel: Pick<NativeKernelCache, 'attach'>;
+        readonly kernel: Pick<NativeKernelCache, 'attach' | 'close'>;
         /** Where the guardian reads what that is. */
         readonly tablePath: string;
       }
@@ -60,14 +60,12 @@ export class NativeDriver {
   readonly mountpoint: string;
   readonly connection: FuseConnection;
   readonly #fd: number;
-  readonly #type: string;
   readonly #ended = deferred<number>();
   readonly #log: Logger;
   #capabilities: KernelCapabilities | undefined;
 
   private constructor(options: NativeMountOptions, initialized: Deferred<void>) {
     this.mountpoint = options.mountpoint;
-    this.#type = `fuse.${options.subtype}`;
     this.#log = options.log;
     this.#fd = native.fuseMount(options);
     const session = new native.FuseSession({
@@ -82,6 +80,8 @@ export class NativeDriver {
       onEnd: (errno) => {
         initialized.reject(new FsError('ENOTCONN', 'the mount ended before it was ready'));
         this.#ended.resolve(errno);
+        // Before the number of the descriptor may be another one's.
+        options.keeps?.kernel.close();
         session.close();
         options.onEnd(errno);
       },
@@ -136,7 +136,6 @@ export class NativeDriver {
 
   /** Unmounts although programs use it: they keep what they have open for a moment, then lose it. */
   async detach(): Promise<void> {
-    const entry = await findMount(this.mountpoint);
     await native.unmount(this.mountpoint, MNT_DETACH).catch((error: unknown) => {
       if (systemCode(error) !== 'EINVAL') throw error;
     });
@@ -145,18 +144,15 @@ export class NativeDriver {
     } catch (error) {
       if (!(error instanceof FsError)) throw error;
       this.#log.warn('programs still use the mount; ending the connection', { error });
-      // Closing the descriptor ends the connection too, where the control filesystem is missing.
-      this.connection.session.close();
-      if (entry?.type === this.#type) await this.#abort(entry);
+      this.#abort();
     }
   }
 
-  async #abort(entry: MountEntry): Promise<void> {
-    try {
-      await abortConnection(entry);
-    } catch (error) {
-      this.#log.debug('the connection was ended by closing it', { error });
-    }
+  /** Whatever waits for an answer goes on: programs, notifications, a umount(2) under way. */
+  #abort(): void {
+    if (native.abortConnection(this.#fd)) return;
+    // Ends it too, unless a notification that waits for an answer holds it.
+    this.connection.session.close();
   }
 
   #initialize(slot: number, length: number, mask: CapabilityMask, done: Deferred<void>): void {
@@ -181,7 +177,7 @@ export class NativeDriver {
 
   /** A mount that never became ready: away with it, the first error is the one to show. */
   async #discard(): Promise<void> {
-    this.connection.session.close();
+    this.#abort();
     await native.unmount(this.mountpoint, MNT_DETACH).catch((error: unknown) => {
       this.#log.warn('a failed mount could not be removed', { error });
     });

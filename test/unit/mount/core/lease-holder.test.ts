@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { asIno } from '../../../../src/common/ids.ts';
+import { asIno, type Ino } from '../../../../src/common/ids.ts';
 import type { LeaseKind } from '../../../../src/common/lease.ts';
 import { type HolderEffect, LeaseHolder } from '../../../../src/mount/core/lease-holder.ts';
 
@@ -308,5 +308,41 @@ describe('a lease that nobody called for', () => {
     fixture.holder.giveUp(INO, 'nothing');
     assert.deepEqual(fixture.finish(), ['purge all', 'flush', 'release 7']);
     assert.equal(fixture.holder.count, 0);
+  });
+});
+
+describe('too many leases', () => {
+  /** Leases on inodes from 2000 on, all granted without a request. */
+  function holding(count: number): { holder: LeaseHolder<string>; inos: Ino[] } {
+    const holder = new LeaseHolder<string>(() => false);
+    const inos = Array.from({ length: count }, (_, index) => asIno(2_000 + index));
+    for (const ino of inos) holder.granted(ino, { kind: 'shared', lseq: ino });
+    return { holder, inos };
+  }
+
+  it('what was used since the last time is spared once', () => {
+    const { holder, inos } = holding(4);
+    const [a, b, c, d] = inos;
+    assert.ok(a !== undefined && b !== undefined && c !== undefined && d !== undefined);
+    assert.equal(holder.use(a, 'shared', 'read'), true);
+    holder.done(a);
+    assert.deepEqual(holder.coldest(2), [b, c]);
+    assert.deepEqual(holder.coldest(9), [b, c, d, a]);
+  });
+
+  it('used ones go when there are no others', () => {
+    const { holder, inos } = holding(3);
+    for (const ino of inos) holder.use(ino, 'shared', 'read');
+    assert.deepEqual(holder.coldest(2), inos.slice(0, 2));
+  });
+
+  it('what is being given up is not added to', () => {
+    const { holder, inos } = holding(3);
+    const [first, second] = inos;
+    assert.ok(first !== undefined && second !== undefined);
+    holder.giveUp(first, 'nothing');
+    holder.use(first, 'shared', 'read');
+    assert.deepEqual(holder.coldest(1), [first]);
+    assert.deepEqual(holder.coldest(2), [first, second]);
   });
 });
