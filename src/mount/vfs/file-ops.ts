@@ -2,7 +2,7 @@
  * Files: attributes, handles and data. What this mount writes is longer and younger than the
  * metaserver knows until it has published it.
  */
-import { FILE_BYTES_MAX, isDirectory, isRegular } from '../../common/attr.ts';
+import { type Attr, FILE_BYTES_MAX, isDirectory, isRegular } from '../../common/attr.ts';
 import { FsError } from '../../common/errno.ts';
 import type { Fh, Ino } from '../../common/ids.ts';
 import type { LeaseKind } from '../../common/lease.ts';
@@ -21,7 +21,14 @@ import type {
 import { type FileHandle, HandleTable } from './handles.ts';
 import { type Inode, inOrder } from './inode.ts';
 import { refresh } from './refresh.ts';
-import { entryStat, loadInode, statResult, type VfsShared, withLookup } from './shared.ts';
+import {
+  entryStat,
+  loadInode,
+  notByName,
+  statResult,
+  type VfsShared,
+  withLookup,
+} from './shared.ts';
 
 const O_ACCMODE = 3;
 const O_RDONLY = 0;
@@ -237,7 +244,17 @@ export class FileOps implements FileOperations {
   async #fetchAttr(context: RequestContext, ino: Ino): Promise<StatResult> {
     const { inodes, meta } = this.#shared;
     const noGrant = (inodes.get(ino)?.writers ?? 0) > 0;
-    const attr = await meta.getattr(context, ino, { noGrant });
+    let attr: Attr;
+    try {
+      attr = await meta.getattr(context, ino, { noGrant });
+    } catch (error) {
+      const removed = inodes.get(ino);
+      const stale = notByName(error, ino);
+      if (removed === undefined || stale === error) throw stale;
+      // Whoever asks has come here before it was removed, and sees it as it was.
+      removed.gone = true;
+      return statResult(this.#shared, removed);
+    }
     // No reference comes with the answer, so it is no reason to keep an inode.
     const known = inodes.get(ino) === undefined ? { attr } : inodes.remember(attr);
     return statResult(this.#shared, known);
@@ -267,17 +284,16 @@ export class FileOps implements FileOperations {
     const result = leases.run(context, ino, kind, run);
     if (!(result instanceof Promise)) return result;
     return result.catch((error: unknown) => {
-      const isGone = error instanceof FsError && error.code === 'ENOENT' && !inode.gone;
-      if (!isGone) throw error;
-      inode.gone = true;
-      throw new FsError('ESTALE', `ino ${ino} was removed`, { cause: error });
+      const stale = notByName(error, ino);
+      if (stale !== error) inode.gone = true;
+      throw stale;
     });
   }
 
   /**
    * Opens under a lease once no removal is under way. The lease is not kept while waiting: the
    * removal may wait for somebody who waits for the lease.
-   * @throws FsError ENOENT when it fell to a removal
+   * @throws FsError ESTALE when it fell to a removal
    */
   async #opening<T>(
     context: RequestContext,
@@ -289,7 +305,7 @@ export class FileOps implements FileOperations {
       if (inode.removal !== undefined) return undefined;
       if (!inode.gone) return open();
       this.#shared.inodes.settle(inode);
-      throw new FsError('ENOENT', `ino ${inode.ino} was removed`);
+      throw new FsError('ESTALE', `ino ${inode.ino} was removed`);
     };
     for (;;) {
       while (inode.removal !== undefined) await inode.removal;

@@ -61,8 +61,9 @@ export class Inode {
 
   /** What stat(2) shows. */
   get attr(): Attr {
-    if (this.#dirty === undefined) return this.#attr;
-    return { ...this.#attr, size: this.size, mtime: this.#dirty.mtime };
+    const nlink = this.gone ? 0 : this.#attr.nlink;
+    if (this.#dirty === undefined && nlink === this.#attr.nlink) return this.#attr;
+    return { ...this.#attr, nlink, size: this.size, mtime: this.#dirty?.mtime ?? this.#attr.mtime };
   }
 
   get size(): number {

@@ -13,7 +13,7 @@ import type {
 } from '../driver/driver.ts';
 import type { KnownTarget, Removed } from '../meta-client.ts';
 import type { Inode } from './inode.ts';
-import { entryResult, type VfsShared } from './shared.ts';
+import { entryResult, notByName, type VfsShared } from './shared.ts';
 
 const RENAME_EXCHANGE = 2;
 const SYMLINK_MODE = S_IFLNK | 0o777;
@@ -75,8 +75,12 @@ export class NameOps implements NameOperations {
     this.#shared.inodes.settle(inode);
   }
 
-  readlink(context: RequestContext, ino: Ino): Promise<string> {
-    return this.#shared.meta.readlink(context, ino);
+  async readlink(context: RequestContext, ino: Ino): Promise<string> {
+    try {
+      return await this.#shared.meta.readlink(context, ino);
+    } catch (error) {
+      throw notByName(error, ino);
+    }
   }
 
   mknod(context: RequestContext, node: MakeNode): Promise<EntryResult> {

@@ -1,6 +1,7 @@
 /** What the operation families of the vfs share. */
 import type { Attr } from '../../common/attr.ts';
 import type { Clock } from '../../common/clock.ts';
+import { FsError } from '../../common/errno.ts';
 import type { Ino } from '../../common/ids.ts';
 import type { FileData } from '../data/file-data.ts';
 import type { EntryResult, RequestContext, Result, StatResult } from '../driver/driver.ts';
@@ -115,7 +116,7 @@ export async function withLookup<T>(
   }
 }
 
-/** The inode, asked for at the metaserver when this mount does not know it. */
+/** The inode, asked for at the metaserver when this mount does not know it. @throws FsError ESTALE */
 export async function loadInode(
   shared: VfsShared,
   context: RequestContext,
@@ -125,5 +126,18 @@ export async function loadInode(
   if (held !== undefined) return shared.inodes.remember(held);
   const known = shared.inodes.get(ino);
   if (known !== undefined) return known;
-  return shared.inodes.remember(await shared.meta.getattr(context, ino));
+  try {
+    return shared.inodes.remember(await shared.meta.getattr(context, ino));
+  } catch (error) {
+    throw notByName(error, ino);
+  }
+}
+
+/**
+ * An error about an inode the kernel knows: ENOENT would be about the name that led there, which
+ * may lead elsewhere by now. ESTALE makes the kernel walk the path once more.
+ */
+export function notByName(error: unknown, ino: Ino): unknown {
+  if (!(error instanceof FsError && error.code === 'ENOENT')) return error;
+  return new FsError('ESTALE', `ino ${ino} was removed`, { cause: error });
 }

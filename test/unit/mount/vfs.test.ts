@@ -218,7 +218,7 @@ test('an open that meets a removal under way finds the file gone', async () => {
   await quiet();
   gate.resolve();
   await removing;
-  await assert.rejects(opening, { code: 'ENOENT' });
+  await assert.rejects(opening, { code: 'ESTALE' });
   assert.equal(world.vfs.openFiles, 0);
 });
 
@@ -234,7 +234,7 @@ test('an open waits for all removals of the inode, not only the last one', async
   await quiet();
   gate.resolve();
   await first;
-  await assert.rejects(opening, { code: 'ENOENT' });
+  await assert.rejects(opening, { code: 'ESTALE' });
 });
 
 test('a file opened before its removal lives until its last close', async () => {
