@@ -19,6 +19,8 @@ const WORKLOAD = resolve(import.meta.dirname, '../../../test/support/workload');
 const QUIET = ['LOOKUP', 'GETATTR', 'READ', 'READLINK', 'READDIR', 'READDIRPLUS', 'STATX'];
 /** Those of them that fill pages of memory. */
 const FILLING = ['READ', 'READLINK', 'READDIR', 'READDIRPLUS'];
+/** Such pages that the kernel may have dropped without counting. What is not kept fails each pass. */
+const UNCOUNTED = 2;
 /** Until a guardian watches, the kernel keeps what it is told for 5 s. */
 const UNWATCHED_MS = 6_000;
 /** Of the silence of a node: 14 s after its last sign of life its leases count for nothing. */
@@ -47,6 +49,8 @@ interface Asked {
 }
 
 async function asked(node: ClusterNode): Promise<Asked> {
+  // Counters of each CPU are added up now, as far as this kernel does that when asked.
+  await readFile('/proc/sys/vm/stat_refresh').catch(() => undefined);
   const vmstat = await readFile('/proc/vmstat', 'utf8');
   const refilled = Number(/^workingset_refault_file (\d+)$/m.exec(vmstat)?.[1]);
   return { ...(await statusOf(node)).fuse, refilled };
@@ -66,7 +70,7 @@ function assertQuiet(before: Asked, after: Asked, what: string): string {
   const filled = sum(FILLING);
   const by = Object.fromEntries(QUIET.map((name) => [name, moved(name)]));
   const all = `${what}: ${JSON.stringify(by)}, ${refilled} pages dropped by the kernel`;
-  assert.ok(filled <= refilled, all);
+  assert.ok(filled <= Math.max(refilled, UNCOUNTED), all);
   assert.ok(moved('GETATTR') <= filled, all);
   assert.equal(sum(QUIET) - filled - moved('GETATTR'), 0, all);
   return all;
