@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { resolve } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { TestCluster } from '../support/cluster.ts';
 import { expectOk, run } from '../support/dfs.ts';
 
@@ -18,30 +18,37 @@ const TWICE = 'look_open: Stale file handle';
 
 type Counts = Readonly<Partial<Record<string, number>>>;
 
-test(`none of ${LOOKS} looks by name is stale`, async (t) => {
+/** Runs `command` with two mountpoints and `count`. @returns the JSON it prints */
+async function between(
+  t: TestContext,
+  command: readonly [program: string, script: string],
+  count: number,
+  timeoutMs: number,
+): Promise<unknown> {
   const cluster = await TestCluster.start(t, { nodes: 2, network: 'host' });
   const [one, two] = [cluster.node(0).dfs, cluster.node(1).dfs];
-  const args = [SCRIPT, one.mountpoint, two.mountpoint, String(LOOKS)];
-  const output = await run(process.execPath, args, {
-    timeoutMs: 30_000 + LOOKS * LOOK_MS,
+  const [program, script] = command;
+  const output = await run(program, [script, one.mountpoint, two.mountpoint, String(count)], {
+    timeoutMs,
     onTimeout: async () => {
       await one.abort();
       await two.abort();
     },
   });
-  const said: unknown = JSON.parse(expectOk(output, 'looking').stdout);
+  return JSON.parse(expectOk(output, 'looking').stdout);
+}
+
+test(`none of ${LOOKS} looks by name is stale`, async (t) => {
+  const said = await between(t, [process.execPath, SCRIPT], LOOKS, 30_000 + LOOKS * LOOK_MS);
   assert.deepEqual(said, { looks: LOOKS, stale: {} });
 });
 
 test('a name that is renamed over there is never absent here', async (t) => {
-  const cluster = await TestCluster.start(t, { nodes: 2, network: 'host' });
-  const [one, two] = [cluster.node(0).dfs, cluster.node(1).dfs];
-  const args = [REPLACED, one.mountpoint, two.mountpoint, '4'];
-  const output = expectOk(await run('python3', args, { timeoutMs: 60_000 }), 'replacing');
-  const said = JSON.parse(output.stdout) as Counts;
+  const said = (await between(t, ['python3', REPLACED], 4, 60_000)) as Counts;
+  const text = JSON.stringify(said);
   const { replacements = 0, looks = 0, [TWICE]: twice = 0, ...errors } = said;
-  t.diagnostic(output.stdout);
-  assert.ok(replacements > 20 && looks > 20, output.stdout);
+  t.diagnostic(text);
+  assert.ok(replacements > 20 && looks > 20, text);
   assert.deepEqual(errors, {});
-  assert.ok(twice <= replacements / 20, output.stdout);
+  assert.ok(twice <= replacements / 20, text);
 });

@@ -20,15 +20,8 @@ import type {
 } from '../driver/driver.ts';
 import { type FileHandle, HandleTable } from './handles.ts';
 import { type Inode, inOrder } from './inode.ts';
-import { refresh } from './refresh.ts';
-import {
-  entryStat,
-  loadInode,
-  notByName,
-  statResult,
-  type VfsShared,
-  withLookup,
-} from './shared.ts';
+import { notByName, refresh } from './refresh.ts';
+import { entryStat, loadInode, statResult, type VfsShared, withLookup } from './shared.ts';
 
 const O_ACCMODE = 3;
 const O_RDONLY = 0;
@@ -249,10 +242,9 @@ export class FileOps implements FileOperations {
       attr = await meta.getattr(context, ino, { noGrant });
     } catch (error) {
       const removed = inodes.get(ino);
-      const stale = notByName(error, ino);
-      if (removed === undefined || stale === error) throw stale;
+      const stale = notByName(error, ino, removed);
+      if (removed?.gone !== true) throw stale;
       // Whoever asks has come here before it was removed, and sees it as it was.
-      removed.gone = true;
       return statResult(this.#shared, removed);
     }
     // No reference comes with the answer, so it is no reason to keep an inode.
@@ -284,9 +276,7 @@ export class FileOps implements FileOperations {
     const result = leases.run(context, ino, kind, run);
     if (!(result instanceof Promise)) return result;
     return result.catch((error: unknown) => {
-      const stale = notByName(error, ino);
-      if (stale !== error) inode.gone = true;
-      throw stale;
+      throw notByName(error, ino, inode);
     });
   }
 

@@ -13,7 +13,8 @@ import type {
 } from '../driver/driver.ts';
 import type { KnownTarget, Removed } from '../meta-client.ts';
 import type { Inode } from './inode.ts';
-import { entryResult, notByName, type VfsShared } from './shared.ts';
+import { notByName } from './refresh.ts';
+import { entryResult, type VfsShared } from './shared.ts';
 
 const RENAME_EXCHANGE = 2;
 const SYMLINK_MODE = S_IFLNK | 0o777;

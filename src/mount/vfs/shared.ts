@@ -1,7 +1,6 @@
 /** What the operation families of the vfs share. */
 import type { Attr } from '../../common/attr.ts';
 import type { Clock } from '../../common/clock.ts';
-import { FsError } from '../../common/errno.ts';
 import type { Ino } from '../../common/ids.ts';
 import type { FileData } from '../data/file-data.ts';
 import type { EntryResult, RequestContext, Result, StatResult } from '../driver/driver.ts';
@@ -11,6 +10,7 @@ import type { MetaClient } from '../meta-client.ts';
 import type { Inode, InodeTable } from './inode.ts';
 import type { Publisher } from './publisher.ts';
 import type { RecentNames } from './recent-names.ts';
+import { notByName } from './refresh.ts';
 import type { UnlinkedCloser } from './unlinked-closer.ts';
 
 /** What stat(2) is answered from. */
@@ -131,13 +131,4 @@ export async function loadInode(
   } catch (error) {
     throw notByName(error, ino);
   }
-}
-
-/**
- * An error about an inode the kernel knows: ENOENT would be about the name that led there, which
- * may lead elsewhere by now. ESTALE makes the kernel walk the path once more.
- */
-export function notByName(error: unknown, ino: Ino): unknown {
-  if (!(error instanceof FsError && error.code === 'ENOENT')) return error;
-  return new FsError('ESTALE', `ino ${ino} was removed`, { cause: error });
 }

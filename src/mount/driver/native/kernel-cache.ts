@@ -25,7 +25,7 @@ export interface KernelConnection {
 }
 
 /** Of one inode its attributes or data, one name, or every name of the mount. */
-export type NotificationKind = 'attributes' | 'data' | 'name' | 'epoch';
+type NotificationKind = 'attributes' | 'data' | 'name' | 'epoch';
 
 export class NativeKernelCache implements KernelCache {
   /** How many of each were sent. */
