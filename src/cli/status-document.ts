@@ -4,7 +4,7 @@ import { FsError } from '../common/errno.ts';
 import { DFS_MOUNT_TYPE, findMount } from '../common/mount-table.ts';
 import { describeMetaserver } from '../common/rpc/describe.ts';
 import type { LoadedState } from '../common/state-dir.ts';
-import { isLocked, readPid } from '../common/state-lock.ts';
+import { hasDied, isLocked, readPid } from '../common/state-lock.ts';
 import type { Problem } from '../mount/problems.ts';
 import type { NodeStatus } from '../mount/status.ts';
 import { sentence } from './failure.ts';
@@ -177,8 +177,9 @@ export async function statusDocument(state: LoadedState): Promise<StatusDocument
     if (status !== undefined) return await withListeners(state, status);
   } catch (error) {
     if (!(error instanceof FsError)) throw error;
+    if (await hasDied(state.paths, 'node')) return withoutNode(state, 'down');
     return withoutNode(state, 'unresponsive', sentence(error));
   }
-  const locked = isLocked(state.paths, 'node') === true;
-  return withoutNode(state, locked ? 'starting' : 'down');
+  const runs = isLocked(state.paths, 'node') === true && !(await hasDied(state.paths, 'node'));
+  return withoutNode(state, runs ? 'starting' : 'down');
 }

@@ -68,6 +68,23 @@ export async function readPid(paths: StatePaths, role: StateRole): Promise<numbe
   }
 }
 
+/**
+ * Whether the process that wrote the pid is dead, though the kernel keeps a thread of it, and so its
+ * lock and sockets: it waits for an answer which that process owed. A guardian ends that.
+ */
+export async function hasDied(paths: StatePaths, role: StateRole): Promise<boolean> {
+  const pid = await readPid(paths, role);
+  if (pid === undefined) return false;
+  try {
+    // PID (NAME) STATE ..., where NAME may hold anything.
+    const status = await readFile(`/proc/${pid}/stat`, 'latin1');
+    return status.startsWith(') Z', status.lastIndexOf(')'));
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes(systemCode(error) ?? '')) return false;
+    throw toFsError(error, `cannot see process ${pid}`);
+  }
+}
+
 /** @throws FsError EBUSY when another process has the role */
 export async function lockState(paths: StatePaths, role: StateRole): Promise<StateLock> {
   const fd = openLock(lockFile(paths, role), constants.O_RDWR | constants.O_CREAT);

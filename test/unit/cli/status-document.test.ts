@@ -1,6 +1,8 @@
 /** What is told of a node whose process does not run. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -10,6 +12,8 @@ import { type StatusDocument, statusDocument } from '../../../src/cli/status-doc
 import { statusText } from '../../../src/cli/status-text.ts';
 import { writeListenRecord } from '../../../src/common/listen-record.ts';
 import { silentLogger } from '../../../src/common/log.ts';
+import { lockState, pidFile } from '../../../src/common/state-lock.ts';
+import { until } from '../../support/processes.ts';
 import { CLUSTER, ScriptedMetaserver } from '../../support/scripted-metaserver.ts';
 
 const environment: Environment = {
@@ -74,4 +78,22 @@ test('a node that joined is told apart from its metaserver, whose answer decides
   assert.equal(alone.metaserver.state, 'down');
   assert.deepEqual(codes(alone), ['node-down', 'metaserver-down']);
   assert.match(alone.problems[1]?.message ?? '', new RegExp(`does not answer at ${address}`));
+});
+
+test('a node that was killed is down although the kernel keeps its lock', async (t) => {
+  const dir = await folder(t);
+  const state = await foundCluster({ dir, name: 'one', settings: {}, environment });
+  await using _lock = await lockState(state.paths, 'node');
+  assert.equal((await statusDocument(state)).node.state, 'starting', 'whoever has the lock lives');
+  // Its parent has become a program that does not wait for it.
+  const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    cwd: '/',
+  });
+  t.after(() => parent.kill('SIGKILL'));
+  const [said] = (await once(parent.stdout, 'data')) as [Buffer];
+  await writeFile(pidFile(state.paths, 'node'), String(said));
+  const isDown = async (): Promise<boolean> => (await statusDocument(state)).node.state === 'down';
+  await until('the killed node is seen', isDown);
+  assert.equal((await statusDocument(state)).node.pid, null);
 });
