@@ -18,14 +18,17 @@ namespace {
 
 using fuse_abi::NotifyInvalEntryOut;
 using fuse_abi::NotifyInvalInodeOut;
+using fuse_abi::NotifyStoreOut;
 using fuse_abi::OutHeader;
 
 // FUSE_NOTIFY_*: the code stands where a reply has its error.
 constexpr int32_t kInvalInode = 2;
 constexpr int32_t kInvalEntry = 3;
+constexpr int32_t kStore = 4;
 constexpr int32_t kIncEpoch = 8;
 
 constexpr IntegerRange kInoRange{1, kMaxSafeInteger};
+constexpr IntegerRange kSizeRange{1, kMaxSafeInteger};
 // -1: attributes only.
 constexpr IntegerRange kInvalOffsetRange{-1, kMaxSafeInteger};
 
@@ -34,14 +37,16 @@ void Append(std::vector<std::byte>& message, const void* data, size_t length) {
   message.insert(message.end(), bytes, bytes + length);
 }
 
+// `unread`: bytes that follow and are not part of it.
 std::vector<std::byte> Message(int32_t code, std::span<const std::byte> body,
-                               std::span<const std::byte> name = {}) {
+                               std::span<const std::byte> name = {}, size_t unread = 0) {
   OutHeader header{};
   const size_t terminator = name.empty() ? 0 : 1;
-  header.len = static_cast<uint32_t>(sizeof(header) + body.size() + name.size() + terminator);
+  const size_t length = sizeof(header) + body.size() + name.size() + terminator;
+  header.len = static_cast<uint32_t>(length + unread);
   header.error = code;
   std::vector<std::byte> message;
-  message.reserve(header.len);
+  message.reserve(length);
   Append(message, &header, sizeof(header));
   Append(message, body.data(), body.size());
   if (name.empty()) return message;
@@ -91,6 +96,7 @@ void FuseNotifier::Init(Napi::Env env, Napi::Object exports) {
                           {
                               InstanceMethod<&FuseNotifier::InvalInode>("invalInode"),
                               InstanceMethod<&FuseNotifier::InvalEntry>("invalEntry"),
+                              InstanceMethod<&FuseNotifier::Extend>("extend"),
                               InstanceMethod<&FuseNotifier::IncEpoch>("incEpoch"),
                               InstanceAccessor<&FuseNotifier::Busy>("busy"),
                               InstanceAccessor<&FuseNotifier::OldestMs>("oldestMs"),
@@ -165,6 +171,20 @@ Napi::Value FuseNotifier::InvalEntry(const Napi::CallbackInfo& info) {
   return Send(true, Message(kInvalEntry, BytesOf(body), *name));
 }
 
+// A store of the last byte, which the kernel cannot read: it raises the size before it looks at the
+// data, and then leaves the page as it was.
+Napi::Value FuseNotifier::Extend(const Napi::CallbackInfo& info) {
+  const auto ino = ToInteger(info[0], "ino", kInoRange);
+  if (!ino) return {};
+  const auto size = ToInteger(info[1], "size", kSizeRange);
+  if (!size) return {};
+  NotifyStoreOut body{};
+  body.nodeid = static_cast<uint64_t>(*ino);
+  body.offset = static_cast<uint64_t>(*size - 1);
+  body.size = 1;
+  return Send(true, Message(kStore, BytesOf(body), {}, body.size), true);
+}
+
 Napi::Value FuseNotifier::IncEpoch(const Napi::CallbackInfo&) {
   return Send(false, Message(kIncEpoch, {}));
 }
@@ -178,7 +198,7 @@ Napi::Value FuseNotifier::OldestMs(const Napi::CallbackInfo&) {
   return Napi::Number::New(Env(), ms);
 }
 
-Napi::Value FuseNotifier::Send(bool may_block, std::vector<std::byte> message) {
+Napi::Value FuseNotifier::Send(bool may_block, std::vector<std::byte> message, bool unread) {
   const auto promise = Napi::Promise::Deferred::New(Env());
   if (wake_ == nullptr) {
     promise.Resolve(Napi::Number::New(Env(), ENODEV));
@@ -190,7 +210,7 @@ Napi::Value FuseNotifier::Send(bool may_block, std::vector<std::byte> message) {
   }
   const uint64_t number = next_++;
   waiting_.emplace(number, Waiting{promise, BootMs()});
-  lanes_->Send(number, may_block, std::move(message));
+  lanes_->Send(number, may_block, std::move(message), unread);
   return promise.Promise();
 }
 

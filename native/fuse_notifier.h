@@ -35,13 +35,14 @@ class FuseNotifier : public Napi::ObjectWrap<FuseNotifier> {
 
   Napi::Value InvalInode(const Napi::CallbackInfo& info);
   Napi::Value InvalEntry(const Napi::CallbackInfo& info);
+  Napi::Value Extend(const Napi::CallbackInfo& info);
   Napi::Value IncEpoch(const Napi::CallbackInfo& info);
   Napi::Value Busy(const Napi::CallbackInfo& info);
   Napi::Value OldestMs(const Napi::CallbackInfo& info);
   void CloseMethod(const Napi::CallbackInfo& info);
 
   bool OpenWake();
-  Napi::Value Send(bool may_block, std::vector<std::byte> message);
+  Napi::Value Send(bool may_block, std::vector<std::byte> message, bool unread = false);
   // Resolves what the kernel has answered.
   void Collect();
   // Nothing is written any more; what waits stays without an answer.

@@ -63,6 +63,11 @@ export interface FuseNotifier {
   /** `offset` -1: attributes only, which never blocks; `length` 0: data to the end, and attributes. */
   invalInode(ino: number, offset: number, length: number): Promise<number>;
   invalEntry(parent: number, name: Uint8Array): Promise<number>;
+  /**
+   * The file is at least `size` bytes long, which it is from before this waits for anything (the
+   * last page may be locked). Resolves to EFAULT when all went well.
+   */
+  extend(ino: number, size: number): Promise<number>;
   /** No name of the mount holds any more. Never blocks; since protocol 7.44. */
   incEpoch(): Promise<number>;
   /** Notifications without an answer. */

@@ -1,8 +1,10 @@
 #include "notifier_lanes.h"
 
 #include <errno.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <utility>
 
@@ -14,10 +16,11 @@ namespace {
 // A thread without work ends after so long.
 constexpr std::chrono::seconds kIdle{5};
 
-int Write(int fd, const std::vector<std::byte>& message) {
+int Write(int fd, std::vector<std::byte>& message, bool unread) {
+  const std::array<iovec, 2> parts{{{message.data(), message.size()}, {nullptr, 1}}};
   ssize_t written = 0;
   do {
-    written = write(fd, message.data(), message.size());
+    written = writev(fd, parts.data(), unread ? 2 : 1);
   } while (written < 0 && errno == EINTR);
   return written < 0 ? errno : 0;
 }
@@ -26,10 +29,11 @@ int Write(int fd, const std::vector<std::byte>& message) {
 
 NotifierLanes::~NotifierLanes() { close(fd_); }
 
-void NotifierLanes::Send(uint64_t number, bool may_block, std::vector<std::byte> message) {
+void NotifierLanes::Send(uint64_t number, bool may_block, std::vector<std::byte> message,
+                         bool unread) {
   const std::lock_guard lock(mutex_);
   Lane& lane = may_block ? blocking_ : quick_;
-  lane.queue.push_back({number, std::move(message)});
+  lane.queue.push_back({number, std::move(message), unread});
   if (lane.idle >= static_cast<int>(lane.queue.size()) || lane.threads == lane.threads_max) {
     lane.arrived.notify_one();
     return;
@@ -65,10 +69,10 @@ void NotifierLanes::Work(Lane& lane) {
         lock, kIdle, [&] { return closed_ || !lane.queue.empty(); });
     lane.idle -= 1;
     if (closed_ || !busy) break;
-    const Notification next = std::move(lane.queue.front());
+    Notification next = std::move(lane.queue.front());
     lane.queue.pop_front();
     lock.unlock();
-    const int error = Write(fd_, next.message);
+    const int error = Write(fd_, next.message, next.unread);
     lock.lock();
     if (closed_) break;
     Finish(next.number, error);

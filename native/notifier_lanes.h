@@ -29,7 +29,8 @@ class NotifierLanes : public std::enable_shared_from_this<NotifierLanes> {
   NotifierLanes& operator=(const NotifierLanes&) = delete;
   ~NotifierLanes();
 
-  void Send(uint64_t number, bool may_block, std::vector<std::byte> message);
+  // `unread`: the message ends with one byte more, which the kernel fails to read (EFAULT).
+  void Send(uint64_t number, bool may_block, std::vector<std::byte> message, bool unread = false);
   std::vector<NotificationDone> TakeDone();
   // What was not written yet never will be. Does not wait for what the kernel has.
   void Close();
@@ -38,6 +39,7 @@ class NotifierLanes : public std::enable_shared_from_this<NotifierLanes> {
   struct Notification {
     uint64_t number;
     std::vector<std::byte> message;
+    bool unread;
   };
   struct Lane {
     std::deque<Notification> queue;

@@ -21,6 +21,16 @@ export interface KernelCache {
    * forgotten; undefined: there was nothing to forget.
    */
   forget(ino: Ino, directory: boolean): Promise<void> | undefined;
+  /**
+   * Attributes only, also those that are on their way. Resolves when it has; undefined: there was
+   * nothing to forget.
+   */
+  forgetAttributes(ino: Ino): Promise<void> | undefined;
+  /**
+   * The file is at least so long. Resolves when the kernel has that size, to false when it does
+   * not know the file; undefined: there is no kernel.
+   */
+  grow(ino: Ino, size: number): Promise<boolean> | undefined;
   /** Begins to forget all it was told; does not wait. */
   forgetEverything(): void;
 }

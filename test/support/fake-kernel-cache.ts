@@ -5,6 +5,10 @@ import type { KernelCache } from '../../src/mount/kernel-cache.ts';
 export class FakeKernelCache implements KernelCache {
   /** What it was made to forget, in order. */
   readonly forgotten: Ino[] = [];
+  /** Whose attributes alone it was made to forget. */
+  readonly unsettled: Ino[] = [];
+  /** Sizes it was told by themselves. */
+  readonly grown: number[] = [];
 
   nameMs(_dir: Ino, validMs: number): number {
     return validMs;
@@ -25,6 +29,16 @@ export class FakeKernelCache implements KernelCache {
   forget(ino: Ino): Promise<void> {
     this.forgotten.push(ino);
     return Promise.resolve();
+  }
+
+  forgetAttributes(ino: Ino): Promise<void> {
+    this.unsettled.push(ino);
+    return Promise.resolve();
+  }
+
+  grow(_ino: Ino, size: number): Promise<boolean> {
+    this.grown.push(size);
+    return Promise.resolve(true);
   }
 
   forgetEverything(): void {

@@ -147,7 +147,8 @@ export interface NameOperations {
 }
 
 export interface FileOperations {
-  getattr(context: RequestContext, ino: Ino): Result<StatResult>;
+  /** `opened`: through a descriptor, and what is read next ends where the kernel has the size. */
+  getattr(context: RequestContext, ino: Ino, opened?: boolean): Result<StatResult>;
   setattr(context: RequestContext, ino: Ino, changes: AttrChanges): Result<StatResult>;
   /** `flags` are open(2)'s. */
   open(

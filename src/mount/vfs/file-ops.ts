@@ -20,8 +20,16 @@ import type {
 } from '../driver/driver.ts';
 import { type FileHandle, HandleTable } from './handles.ts';
 import { type Inode, inOrder } from './inode.ts';
+import { growKernel, unsettleKernel } from './kernel-size.ts';
 import { notByName, refresh } from './refresh.ts';
-import { entryStat, loadInode, statResult, type VfsShared, withLookup } from './shared.ts';
+import {
+  changedEntryStat,
+  changedStat,
+  loadInode,
+  statResult,
+  type VfsShared,
+  withLookup,
+} from './shared.ts';
 
 const O_ACCMODE = 3;
 const O_RDONLY = 0;
@@ -57,7 +65,21 @@ export class FileOps implements FileOperations {
   }
 
   /** From memory under a lease; whoever writes knows size and times better than anybody. */
-  getattr(context: RequestContext, ino: Ino): Result<StatResult> {
+  getattr(context: RequestContext, ino: Ino, opened?: boolean): Result<StatResult> {
+    const stat = this.#getattr(context, ino);
+    if (opened !== true) return stat;
+    return stat instanceof Promise
+      ? stat.then((result) => this.#grown(ino, result))
+      : this.#grown(ino, stat);
+  }
+
+  #grown(ino: Ino, stat: StatResult): Result<StatResult> {
+    const inode = this.#shared.inodes.get(ino);
+    const grown = inode === undefined ? undefined : growKernel(this.#shared, inode);
+    return grown === undefined ? stat : grown.then(() => stat);
+  }
+
+  #getattr(context: RequestContext, ino: Ino): Result<StatResult> {
     const known = this.#shared.inodes.get(ino);
     if (known?.gone) return statResult(this.#shared, known);
     const attr = this.#shared.meta.cache.attr(ino);
@@ -72,7 +94,7 @@ export class FileOps implements FileOperations {
     try {
       if (changes.size === undefined) await change();
       else await this.#leased(context, inode, 'exclusive', change);
-      return await statResult(this.#shared, inode);
+      return changedStat(await statResult(this.#shared, inode));
     } finally {
       this.#shared.inodes.settle(inode);
     }
@@ -115,7 +137,7 @@ export class FileOps implements FileOperations {
         if (existed && (node.flags & O_TRUNC) !== 0) {
           await this.#setattr(context, inode, { size: 0, killSuidGid: true, nth: 1 });
         }
-        const entry = await entryStat(this.#shared, node.parent, inode);
+        const entry = await changedEntryStat(this.#shared, node.parent, inode);
         return {
           fh: opened.fh,
           directIo: opened.directIo,
@@ -179,6 +201,8 @@ export class FileOps implements FileOperations {
     if (inode.resizing || path.mustPrepare(inode)) {
       return () => inOrder(inode, () => path.prepare(inode, undefined));
     }
+    const unsettled = unsettleKernel(this.#shared, inode);
+    if (unsettled !== undefined) return () => unsettled;
     // Where the file ends is known only when earlier writes are done.
     const { writing } = inode;
     if (handle.append && writing !== undefined) return () => writing;

@@ -39,6 +39,12 @@ export class Inode {
   lseq = 0;
   /** Handles that may write. */
   writers = 0;
+  /** The kernel's copy is known to be at least this long. */
+  kernelSize = 0;
+  /** The kernel may have been told attributes that it need not ask for again. */
+  kernelMayKeep = true;
+  /** It is being made to forget them: none are told meanwhile. */
+  unsettling: Promise<void> | undefined;
   /** What is unpublished was written under a lease that was lost for good. */
   fenced = false;
   /** Stores through mappings may be older than what others wrote: it was evicted while open. */
@@ -99,6 +105,7 @@ export class Inode {
   update(attr: Attr): void {
     assert(attr.ino === this.ino, `attributes of ino ${attr.ino} for ino ${this.ino}`);
     if (attr.av >= this.#attr.av) this.#attr = attr;
+    this.#shrunk();
     // Its last name went on another machine, and it lives for us.
     if (attr.nlink === 0 && this.opens > 0 && !this.gone) this.kept = true;
   }
@@ -123,6 +130,7 @@ export class Inode {
   cutElsewhere(size: number): void {
     if (this.#dirty === undefined || this.#dirty.end <= size) return;
     this.#dirty = { ...this.#dirty, end: size };
+    this.#shrunk();
   }
 
   /** Nobody else asks for the attributes of a file that is gone: they end up here. */
@@ -150,6 +158,11 @@ export class Inode {
   /** The file was cut or extended at the metaserver while writes waited: nothing local is newer. */
   resized(): void {
     this.#dirty = undefined;
+    this.#shrunk();
+  }
+
+  #shrunk(): void {
+    this.kernelSize = Math.min(this.kernelSize, this.size);
   }
 }
 

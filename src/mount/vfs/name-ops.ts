@@ -14,7 +14,7 @@ import type {
 import type { KnownTarget, Removed } from '../meta-client.ts';
 import type { Inode } from './inode.ts';
 import { notByName } from './refresh.ts';
-import { entryResult, type VfsShared } from './shared.ts';
+import { changedEntry, entryResult, type VfsShared } from './shared.ts';
 
 const RENAME_EXCHANGE = 2;
 const SYMLINK_MODE = S_IFLNK | 0o777;
@@ -129,7 +129,7 @@ export class NameOps implements NameOperations {
   ): Promise<EntryResult> {
     const inode = this.#shared.inodes.remember(await this.#shared.meta.link(context, node));
     this.#shared.names.set(node.newParent, node.newName, inode.ino);
-    return entryResult(this.#shared, node.newParent, inode);
+    return changedEntry(this.#shared, node.newParent, inode);
   }
 
   async #make(
@@ -140,7 +140,7 @@ export class NameOps implements NameOperations {
     const inode = this.#shared.inodes.remember(attr);
     if (isRegular(attr.mode)) this.#shared.data.of(inode).created(inode.ino);
     this.#shared.names.set(node.parent, node.name, inode.ino);
-    return entryResult(this.#shared, node.parent, inode);
+    return changedEntry(this.#shared, node.parent, inode);
   }
 
   async #remove(

@@ -17,6 +17,8 @@ import type { UnlinkedCloser } from './unlinked-closer.ts';
 interface StatSource {
   readonly attr: Attr;
   readonly dirty?: unknown;
+  readonly unsettling?: unknown;
+  kernelMayKeep?: boolean;
 }
 
 export interface VfsShared {
@@ -51,7 +53,10 @@ export function statResult(shared: VfsShared, inode: StatSource): Result<StatRes
     attr: shown(shared, attr),
     blocks,
     get attrValidMs() {
-      return inode.dirty === undefined ? leases.validMs(attr.ino) : 0;
+      if (inode.dirty !== undefined || inode.unsettling !== undefined) return 0;
+      const validMs = leases.validMs(attr.ino);
+      if (validMs > 0) inode.kernelMayKeep = true;
+      return validMs;
     },
   });
   const blocks = shared.data.blocks(attr);
@@ -72,19 +77,32 @@ export function listedStat(shared: VfsShared, attr: Attr): Result<StatResult> {
 export function entryResult(shared: VfsShared, parent: Ino, inode: Inode): Result<EntryResult> {
   const stat = statResult(shared, inode);
   if (stat instanceof Promise) {
-    return withLookup(shared, inode, () => entryStat(shared, parent, inode));
+    return withLookup(shared, inode, async () => entryOf(shared, parent, await stat));
   }
   inode.lookups++;
   return entryOf(shared, parent, stat);
 }
 
-/** An entry whose reference is counted by the caller. */
-export async function entryStat(
+/** As entryResult, of what was changed for it. */
+export function changedEntry(shared: VfsShared, parent: Ino, inode: Inode): Promise<EntryResult> {
+  return withLookup(shared, inode, () => changedEntryStat(shared, parent, inode));
+}
+
+/** As changedEntry, the reference is counted by the caller. */
+export async function changedEntryStat(
   shared: VfsShared,
   parent: Ino,
   inode: Inode,
 ): Promise<EntryResult> {
-  return entryOf(shared, parent, await statResult(shared, inode));
+  return entryOf(shared, parent, changedStat(await statResult(shared, inode)));
+}
+
+/**
+ * The kernel takes the answer to a change over, although the inode has changed once more meanwhile:
+ * rule C17 of docs/PROTOCOL.md.
+ */
+export function changedStat({ attr, blocks }: StatResult): StatResult {
+  return { attr, blocks, attrValidMs: 0 };
 }
 
 function entryOf({ leases }: VfsShared, parent: Ino, stat: StatResult): EntryResult {

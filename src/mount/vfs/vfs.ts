@@ -159,7 +159,7 @@ function fileSystem(names: NameOps, files: FileOps, dirs: DirOps): FileSystem {
     rmdir: (context, parent, name) => names.rmdir(context, parent, name),
     rename: (context, node) => names.rename(context, node),
     link: (context, node) => names.link(context, node),
-    getattr: (context, ino) => files.getattr(context, ino),
+    getattr: (context, ino, opened) => files.getattr(context, ino, opened),
     setattr: (context, ino, changes) => files.setattr(context, ino, changes),
     open: (context, ino, options) => files.open(context, ino, options),
     create: (context, node) => files.create(context, node),

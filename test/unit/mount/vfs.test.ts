@@ -104,6 +104,7 @@ test('a write the store finishes late does not undo a truncation asked for after
   const gate = deferred<void>();
   store.beforeCommit = (record) => (record.kind === 'write' ? gate.promise : undefined);
   const writing = world.write(fh, 0, 'hello');
+  await quiet();
   const cutting = world.truncate(ino, 0);
   await quiet();
   gate.resolve();

@@ -85,6 +85,8 @@ export const FATTR = {
 /** fuse_open_out.open_flags */
 export const FOPEN = { DIRECT_IO: 1, KEEP_CACHE: 2, CACHE_DIR: 8 } as const;
 
+/** fuse_getattr_in.getattr_flags: it names a descriptor. */
+export const GETATTR_FH = 1;
 export const OPEN_KILL_SUIDGID = 1;
 export const WRITE_KILL_SUIDGID = 4;
 export const WRITE_CACHE = 1;

@@ -6,6 +6,7 @@ import {
   ENTRY_OUT_BYTES,
   FATTR,
   FOPEN,
+  GETATTR_FH,
   OPEN_KILL_SUIDGID,
   WRITE_CACHE,
   WRITE_KILL_SUIDGID,
@@ -22,7 +23,10 @@ function openFlags(opened: OpenResult): number {
 }
 
 export function getattr(fuse: FuseConnection, request: KernelRequest): void {
-  fuse.finish(request, fuse.fs.getattr(request, fuse.view.nodeid), attr);
+  const { view } = fuse;
+  view.need(16);
+  const opened = (view.u32(0) & GETATTR_FH) !== 0;
+  fuse.finish(request, fuse.fs.getattr(request, view.nodeid, opened), attr);
 }
 
 /** What fuse_setattr_in asks for. */

@@ -2,6 +2,7 @@
  * What this kernel keeps of a mount: noted inode by inode, also for the guardian, and taken back
  * by notifications from threads of their own.
  */
+import { constants } from 'node:os';
 import type { FuseNotifier } from '../../../../native/index.ts';
 import type { Ino } from '../../../common/ids.ts';
 import { delay } from '../../../common/lifecycle.ts';
@@ -24,8 +25,12 @@ export interface KernelConnection {
   readonly incEpoch: boolean;
 }
 
-/** Of one inode its attributes or data, one name, or every name of the mount. */
-type NotificationKind = 'attributes' | 'data' | 'name' | 'epoch';
+/** Of one inode its attributes, data or size, one name, or every name of the mount. */
+type NotificationKind = 'attributes' | 'data' | 'size' | 'name' | 'epoch';
+
+const { EFAULT, ENOENT } = constants.errno;
+/** The kernel takes up what it was told within this, or drops it. */
+const UNKNOWN_MS = 32;
 
 export class NativeKernelCache implements KernelCache {
   /** How many of each were sent. */
@@ -104,6 +109,17 @@ export class NativeKernelCache implements KernelCache {
     return Promise.all([...this.#forgetInode(connection, ino), ...names]).then(() => undefined);
   }
 
+  forgetAttributes(ino: Ino): Promise<void> | undefined {
+    if (this.#connection === undefined || !this.#told.has(ino)) return undefined;
+    return this.#forgetAttributes(this.#connection.notifier, ino);
+  }
+
+  grow(ino: Ino, size: number): Promise<boolean> | undefined {
+    if (this.#connection === undefined || this.#closed) return undefined;
+    this.#count('size');
+    return this.#connection.notifier.extend(ino, size).then((errno) => errno === EFAULT);
+  }
+
   forgetEverything(): void {
     const connection = this.#connection;
     if (connection === undefined) return;
@@ -118,10 +134,20 @@ export class NativeKernelCache implements KernelCache {
   }
 
   /** Attributes first, which waits for nobody; data may wait for answers to requests. */
-  #forgetInode({ notifier }: KernelConnection, ino: Ino): Promise<number>[] {
-    this.#count('attributes');
+  #forgetInode({ notifier }: KernelConnection, ino: Ino): Promise<void>[] {
     this.#count('data');
-    return [notifier.invalInode(ino, -1, 0), notifier.invalInode(ino, 0, 0)];
+    const data = notifier.invalInode(ino, 0, 0).then(() => undefined);
+    return [this.#forgetAttributes(notifier, ino), data];
+  }
+
+  /** What introduced the inode may be on its way: it is waited for, a moment. */
+  async #forgetAttributes(notifier: FuseNotifier, ino: Ino): Promise<void> {
+    for (let waitMs = 1; ; waitMs *= 2) {
+      this.#count('attributes');
+      const errno = await notifier.invalInode(ino, -1, 0);
+      if (errno !== ENOENT || waitMs > UNKNOWN_MS || !this.#told.has(ino)) return;
+      await delay(waitMs);
+    }
   }
 
   #incEpoch({ notifier }: KernelConnection): Promise<number> {
