@@ -42,10 +42,10 @@ function* lines(report: Report): Generator<string> {
       `${ok} ok, ${failed} failed, ${unknown} unknown`;
     yield `${op}: ${told(outside)}; inside fault windows ${told(inside)}`;
   }
-  const { judged, objects, successOutside, longestMs, tornHere, undecided } = report;
+  const { judged, objects, successOutside, longestMs, metHere, undecided } = report;
   yield `${judged} calls on ${objects} objects judged, ${undecided.length} undecided`;
   yield `${(successOutside * 100).toFixed(3)} % of the calls outside fault windows succeeded`;
-  yield `longest call ${Math.round(longestMs)} ms, ${tornHere} reads met a write of their machine`;
+  yield `longest call ${Math.round(longestMs)} ms, ${metHere} reads met a write of their machine`;
 }
 
 const skip = await reasonAgainstNetworks();

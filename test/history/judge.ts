@@ -27,8 +27,8 @@ export interface Report {
   readonly judged: number;
   readonly wrong: readonly string[];
   readonly undecided: readonly string[];
-  /** Reads of a block while a program of the same machine wrote it, which saw half of each. */
-  readonly tornHere: number;
+  /** Reads of a block while a program of the same machine wrote it, which saw some of that. */
+  readonly metHere: number;
   readonly counts: Readonly<Record<string, { inside: Count; outside: Count }>>;
   readonly failuresOutside: readonly string[];
   /** Of the calls outside windows, how many succeeded. */
@@ -148,7 +148,7 @@ export function judge(entries: readonly Entry[], windows: readonly Window[]): Re
       ...missing(entries),
     ],
     undecided: verdicts.flatMap((each) => (each.kind === 'undecided' ? [each.object] : [])),
-    tornHere: torn.here,
+    metHere: torn.here + objects.early,
     counts: count(entries, windows),
     failuresOutside: failures.map(
       (entry) => `${describe(entry, entry.op)} ${entry.error} ${entry.file}`,

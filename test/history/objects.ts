@@ -17,6 +17,8 @@ export interface Objects {
   readonly finals: ReadonlyMap<string, readonly (number | undefined)[]>;
   /** Blocks that were read in two parts: that of their first word and that of their last. */
   readonly torn: readonly { readonly block: string; readonly entry: Entry }[];
+  /** Reads of what a program of the same machine was still writing: they are not judged. */
+  readonly early: number;
 }
 
 const BLOCKS = 3;
@@ -59,6 +61,8 @@ class Sorter implements Objects {
   readonly names = new Map<string, NamesCall[]>();
   readonly finals = new Map<string, readonly (number | undefined)[]>();
   readonly torn: { block: string; entry: Entry }[] = [];
+  early = 0;
+  readonly #writes = new Map<number, Entry>();
   /** When what was written through a descriptor was last known to be safe. */
   readonly #syncedNs = new Map<string, number>();
 
@@ -67,6 +71,8 @@ class Sorter implements Objects {
       const handle = handleOf(entry);
       this.#syncedNs.set(handle, Math.max(entry.invokeNs, this.#syncedNs.get(handle) ?? 0));
     }
+    for (const entry of entries)
+      if (entry.op === 'pwrite') this.#writes.set(entry.about.w ?? 0, entry);
     for (const entry of entries) this.#sort(entry);
   }
 
@@ -108,7 +114,14 @@ class Sorter implements Objects {
     if (entry.error !== undefined) return;
     const block = this.#block(entry, entry.about.b ?? 0);
     if (Array.isArray(entry.value)) this.torn.push({ block, entry });
+    else if (this.#isEarly(entry)) this.early += 1;
     else add(this.blocks, block, { ...look(entry), kind: 'read', value: Number(entry.value) });
+  }
+
+  /** The kernel shows its own programs what is written before it asks whether it may be. */
+  #isEarly({ mount, invokeNs, value }: Entry): boolean {
+    const write = this.#writes.get(Number(value));
+    return write !== undefined && write.mount === mount && invokeNs < write.returnNs;
   }
 
   #blockWrite(entry: Entry): void {
