@@ -7,7 +7,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
-import { delay } from '../../src/common/lifecycle.ts';
+import { within } from '../../src/common/lifecycle.ts';
 import { judge, type Report, type Window } from '../history/judge.ts';
 import { type Entry, readRecord } from '../history/record.ts';
 import type { ClusterNode, TestCluster } from './cluster.ts';
@@ -21,6 +21,7 @@ const ROUND_MS = 4_000;
 const WHOLE_MS = 90_000;
 /** Longer than any call may take, see `-o wait=`. */
 const ENDS_MS = 90_000;
+const KILLED_MS = 5_000;
 
 interface Program {
   readonly child: ChildProcess;
@@ -85,7 +86,8 @@ export class HistoryRun {
   async finish(): Promise<Report> {
     const done = Math.ceil(this.nowNs / 1e6 / ROUND_MS);
     await writeFile(join(this.dir, 'stop'), '');
-    await Promise.race([Promise.all(this.#programs.map(({ ended }) => ended)), delay(ENDS_MS)]);
+    const ended = Promise.all(this.#programs.map((program) => program.ended));
+    await within(ended, ENDS_MS, 'the end of the programs');
     for (const { code, said } of this.#programs) {
       if (code !== 0) throw new Error(`a program ended with ${code}: ${said}`);
     }
@@ -140,7 +142,7 @@ export class HistoryRun {
     for (const { child, code } of this.#programs) {
       if (code === null && child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
     }
-    for (const { ended } of this.#programs) await Promise.race([ended, delay(5_000)]);
+    for (const { ended } of this.#programs) await within(ended, KILLED_MS, 'a killed program');
   }
 }
 
