@@ -221,6 +221,11 @@ export class LeaseTable {
     if (this.#unsure.delete(sid) && this.#unsure.size === 0) this.#changeAll();
   }
 
+  /** Another process goes on with the session: nothing is open in it. */
+  closedAll(sid: SessionId): void {
+    for (const [ino, { openers }] of this.#entries) if (openers.delete(sid)) this.#changed.add(ino);
+  }
+
   /** The session is over: whatever it held is free. */
   drop(sid: SessionId): void {
     for (const ino of this.#held.get(sid) ?? []) {
@@ -229,7 +234,7 @@ export class LeaseTable {
     }
     this.#held.delete(sid);
     this.#recalled.delete(sid);
-    for (const [ino, { openers }] of this.#entries) if (openers.delete(sid)) this.#changed.add(ino);
+    this.closedAll(sid);
     if (this.#unsure.delete(sid) && this.#unsure.size === 0) this.#changeAll();
   }
 

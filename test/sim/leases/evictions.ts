@@ -91,7 +91,7 @@ export class Evictions {
   }
 
   /** What only this session knew is lost. */
-  #lose({ sid, fenced }: Session): void {
+  #lose({ sid, sepoch, fenced }: Session): void {
     const { table, tree } = this.#server;
     const inos: Iterable<Ino> = table.unsure.has(sid) ? tree.inodes.keys() : table.exclusives(sid);
     for (const ino of inos) {
@@ -102,7 +102,7 @@ export class Evictions {
         home.isUp &&
         home.epoch !== 0 &&
         !home.isGone &&
-        !home.fences.isEvicted({ sid, sepoch: 1 })
+        !home.fences.isEvicted({ sid, sepoch: sepoch - 1 })
       ) {
         if (!home.needsEpoch && home.epoch === (fenced.get(home.id) ?? home.epoch)) {
           throw new Violation(`S4: leases of s${sid} fall, and home ${home.id} lets it in`);

@@ -68,7 +68,8 @@ export class Faults {
     if (machine.mount.node.isDead) return;
     this.#count('mount crashed');
     this.#world.crash(machine);
-    this.#until(Math.min(forMs, 2_000), () => this.#world.boot(machine));
+    const awayMs = this.#world.random.chance(0.5) ? 30 : 2_000;
+    this.#until(Math.min(forMs, awayMs), () => this.#world.boot(machine));
   }
 
   restartServer(forMs: number): void {

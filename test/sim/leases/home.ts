@@ -12,8 +12,8 @@ export class Home {
   readonly id: number;
   readonly #world: World;
   readonly #pages = new Map<number, Content>();
-  /** The last call of each session that was carried out, by session. */
-  readonly #orders = new Map<number, number>();
+  /** The last call of each process of a session that was carried out. */
+  readonly #orders = new Map<string, number>();
   fences: Fences;
   /** Epoch of its group, as it knows it; 0: not registered. */
   epoch = 1;
@@ -74,6 +74,7 @@ export class Home {
     if (this.#world.queue.nowMs >= this.leaseEndMs) return this.#refuse('alone');
     if (call.homeEpoch !== this.epoch) return this.#refuse('epoch');
     if (this.fences.isEvicted(call)) return this.#refuse('evicted');
+    this.#world.parts.meets(this.fences, call);
     if (call.content === undefined) {
       this.fences.follow(call.ino, call.lseq);
       tally.count('data read');
@@ -81,11 +82,12 @@ export class Home {
     }
     if (this.fences.isLate(call)) return this.#refuse('late');
     // A connection keeps its order: of one session, a late copy meets its own younger call first.
-    if ((this.#orders.get(call.sid) ?? 0) > call.order) {
+    const life = `${call.sid}.${call.sepoch}`;
+    if ((this.#orders.get(life) ?? 0) > call.order) {
       tally.count('copy after a younger call');
       return undefined;
     }
-    this.#orders.set(call.sid, call.order);
+    this.#orders.set(life, call.order);
     this.fences.follow(call.ino, call.lseq);
     this.#write(call, call.content);
     return { ok: true, content: call.content };

@@ -7,6 +7,7 @@ import type { Op, ReleaseMessage, Reply } from './messages.ts';
 import type { Mount } from './mount.ts';
 import { Stream } from './network.ts';
 import { SERVER } from './server.ts';
+import type { Session } from './sessions.ts';
 import type { World } from './world.ts';
 
 const CLIENT_LEASE_MS = 10_000;
@@ -21,12 +22,15 @@ interface Outstanding {
 
 export class Link {
   sid: SessionId | 0 = 0;
+  sepoch = 0;
   leaseEndMs = 0;
   isExpired = false;
   readonly #world: World;
   readonly #mount: Mount;
   /** Fake milliseconds per millisecond of this machine's clock. */
   readonly #rate: number;
+  /** Lives that may have the session this process is to go on with. */
+  #follows: readonly number[] = [];
   readonly #outstanding = new Map<number, Outstanding>();
   #serverEpoch = 0;
   #stream: Stream | undefined;
@@ -97,6 +101,13 @@ export class Link {
 
   // The stream.
 
+  /** Instead of a new session, that of a process that has died. */
+  follow({ link, life }: Mount): void {
+    this.sid = link.sid;
+    // One that died before it was welcomed may have the session already, or not.
+    this.#follows = [...link.#follows, life];
+  }
+
   start(): void {
     this.connect();
     this.#keepAlive();
@@ -108,7 +119,8 @@ export class Link {
     const stream = new Stream(network, this.#mount.id, SERVER);
     const { sid } = this;
     this.#connecting = { stream, sentMs: queue.nowMs };
-    stream.up(() => server.hello(this.#mount, sid, stream));
+    const follows = this.#follows;
+    stream.up(() => server.hello(this.#mount, { sid, follows }, stream));
     queue.after(700, () => this.#mount.node.run(() => this.down(stream)));
   }
 
@@ -121,7 +133,7 @@ export class Link {
     this.connect();
   }
 
-  welcome(stream: Stream, sid: SessionId, serverEpoch: number): void {
+  welcome(stream: Stream, { sid, sepoch }: Session, serverEpoch: number): void {
     if (this.#connecting?.stream !== stream) return;
     const { sentMs } = this.#connecting;
     this.#connecting = undefined;
@@ -136,7 +148,10 @@ export class Link {
     this.isExpired = false;
     const isNew = sid !== this.sid;
     const isRestarted = !isNew && serverEpoch !== this.#serverEpoch;
+    if (isNew && this.#follows.length > 0) this.#mount.loseWritten();
+    this.#follows = [];
     this.sid = sid;
+    this.sepoch = sepoch;
     this.#serverEpoch = serverEpoch;
     this.#world.log(() => `${this.#mount.name} has session s${sid}`);
     for (const [id, { body }] of this.#outstanding) this.#submit(id, body);
@@ -149,6 +164,7 @@ export class Link {
     this.#world.log(() => `${this.#mount.name} learns that s${sid} was evicted`);
     this.#world.tally.count('learns of its eviction');
     this.sid = 0;
+    this.#follows = [];
     this.isExpired = false;
     this.leaseEndMs = 0;
     this.#outstanding.clear();

@@ -399,8 +399,7 @@ export class Mount {
     this.generation += 1;
     this.holder = this.#newHolder();
     this.#forgetAll();
-    if (this.publisher.inos().length > 0) this.world.tally.count('C15 written and lost');
-    this.publisher.clear();
+    this.loseWritten();
     this.handles.clear();
     this.removing.clear();
     this.relying.clear();
@@ -411,6 +410,12 @@ export class Mount {
     for (const upcall of waiting) this.#redo(upcall);
     this.kernel.forgetEverything();
     this.work();
+  }
+
+  /** The session it was written in is over. */
+  loseWritten(): void {
+    if (this.publisher.inos().length > 0) this.world.tally.count('C15 written and lost');
+    this.publisher.clear();
   }
 
   #redo(upcall: Upcall): void {

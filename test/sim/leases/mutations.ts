@@ -166,6 +166,30 @@ export const MUTATIONS: readonly Mutation[] = [
     parts: () => ({ ...REAL, fences: () => new PatientFences() }),
   },
   {
+    name: 'a home lets the process before in (C16)',
+    parts: () => ({ ...REAL, meets: () => {} }),
+  },
+  {
+    name: 'what the process before has written is forgotten (C16)',
+    parts: () => ({ ...REAL, adopts: () => {} }),
+  },
+  {
+    name: 'the journal does not know the lease (C16)',
+    parts: () => ({
+      ...REAL,
+      adopts: (mount, before) => mount.publisher.adopt(before.publisher, () => 0),
+    }),
+  },
+  {
+    name: 'the journal is read after recalls are heard (C16)',
+    parts: () => ({
+      ...REAL,
+      adopts: (mount, before) => {
+        mount.world.queue.after(50, () => REAL.adopts(mount, before));
+      },
+    }),
+  },
+  {
     name: 'a recall overtakes its grant, and late grants are taken (C4, C11)',
     parts: async () => ({
       ...(await changedHolder(NO_FLOOR)),

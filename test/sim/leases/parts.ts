@@ -5,7 +5,7 @@ import { LeaseTable } from '../../../src/metaserver/core/leases.ts';
 import { LeaseHolder } from '../../../src/mount/core/lease-holder.ts';
 import { Fences } from '../../../src/peer/core/fences.ts';
 import type { Kernel } from './kernel.ts';
-import { isDirectory } from './messages.ts';
+import { type DataCall, isDirectory } from './messages.ts';
 import type { Mount } from './mount.ts';
 import { SERVER_LEASE_MS } from './sessions.ts';
 
@@ -13,6 +13,10 @@ export interface Parts {
   table(options: ConstructorParameters<typeof LeaseTable>[0]): LeaseTable;
   holder<T>(mayWrite: (ino: Ino) => boolean): LeaseHolder<T>;
   fences(): Fences;
+  /** A home hears of a session's epoch. */
+  meets(fences: Fences, call: DataCall): void;
+  /** A process takes over what the one before it has written. */
+  adopts(mount: Mount, before: Mount): void;
   readonly serverLeaseMs: number;
   /** An evicted session is fenced before its leases fall. */
   readonly fencesHomes: boolean;
@@ -30,6 +34,13 @@ export const REAL: Parts = {
   table: (options) => new LeaseTable(options),
   holder: (mayWrite) => new LeaseHolder(mayWrite),
   fences: () => new Fences(),
+  meets: (fences, call) => fences.meet(call),
+  adopts: (mount, before) => {
+    // The youngest: a read may have gone under one that came after the write.
+    mount.publisher.adopt(before.publisher, (ino, written) => {
+      return Math.max(written, before.holder.lseqOf(ino));
+    });
+  },
   serverLeaseMs: SERVER_LEASE_MS,
   fencesHomes: true,
   purgesAtExpiry: true,

@@ -37,9 +37,18 @@ export class Publisher {
     this.#dirty.set(ino, dirty);
     const known = dirty.pages.get(page);
     if (known === undefined || known.version < content.version) dirty.pages.set(page, content);
+    if (known !== undefined && this.#world.random.chance(0.2)) this.#sentLate(ino, page, known);
     dirty.isSizeDirty = true;
     dirty.lseq = Math.max(dirty.lseq, lseq);
     this.sizes.set(ino, checker.nextVersion());
+  }
+
+  /** What the process before this one has left in its journal (C16). */
+  adopt(before: Publisher, lseqOf: (ino: Ino, written: number) => number): void {
+    for (const [ino, { pages, lseq }] of before.#dirty) {
+      this.#dirty.set(ino, { pages: new Map(pages), isSizeDirty: true, lseq: lseqOf(ino, lseq) });
+      this.sizes.set(ino, before.sizes.get(ino) ?? 0);
+    }
   }
 
   page(ino: Ino, page: number): Content | undefined {
@@ -112,15 +121,9 @@ export class Publisher {
     lseqMin: number,
     done: (content: Content) => void,
   ): void {
-    const { link, generation, holder } = this.#mount;
-    if (link.sid === 0) return;
-    const { sid } = link;
-    const lseq = Math.max(lseqMin, holder.lseqOf(ino));
-    const home = this.#world.homeOf(ino);
-    const homeEpoch = this.#mount.homeEpochs[home.id] ?? 0;
-    const order = this.#order;
-    this.#order += 1;
-    const call = { ino, page, content, sid, sepoch: 1, lseq, homeEpoch, order };
+    const { generation } = this.#mount;
+    const call = this.#newCall({ ino, page, content }, lseqMin);
+    if (call === undefined) return;
     let isOver = false;
     const again = (): void => {
       if (isOver || generation !== this.#mount.generation) return;
@@ -135,6 +138,29 @@ export class Publisher {
       } else this.#world.queue.after(40, () => this.#mount.node.run(again));
     });
     this.#world.queue.after(CALL_MS, () => this.#mount.node.run(again));
+  }
+
+  /** Written to the home by age just before it was overwritten here, and long under way. */
+  #sentLate(ino: Ino, page: number, content: Content): void {
+    const call = this.#newCall({ ino, page, content }, 0);
+    if (call === undefined) return;
+    const { queue, random, tally } = this.#world;
+    tally.fault('late data call');
+    queue.after(3_000 * random.next(), () => this.#world.homeOf(ino).execute(call));
+  }
+
+  #newCall(
+    what: Pick<DataCall, 'ino' | 'page' | 'content'>,
+    lseqMin: number,
+  ): DataCall | undefined {
+    const { link, holder, homeEpochs } = this.#mount;
+    const { sid, sepoch } = link;
+    if (sid === 0) return undefined;
+    const lseq = Math.max(lseqMin, holder.lseqOf(what.ino));
+    const homeEpoch = homeEpochs[this.#world.homeOf(what.ino).id] ?? 0;
+    const order = this.#order;
+    this.#order += 1;
+    return { ...what, sid, sepoch, lseq, homeEpoch, order };
   }
 
   #deliver(call: DataCall, answered: (reply: DataReply) => void): void {

@@ -23,6 +23,12 @@ interface Job {
 
 export const SERVER = 0;
 
+/** The session a mount comes back to, and the lives that may have it. */
+interface Following {
+  readonly sid: SessionId | 0;
+  readonly follows: readonly number[];
+}
+
 export class Server {
   readonly world: World;
   readonly tree: Tree;
@@ -45,11 +51,14 @@ export class Server {
   // Sessions.
 
   /** A mount calls: its session goes on, or it gets a new one. */
-  hello(mount: Mount, sid: SessionId | 0, stream: Stream): void {
+  hello(mount: Mount, { sid, follows }: Following, stream: Stream): void {
     if (!this.isUp) return;
     const { world, epoch } = this;
-    const known = sid === 0 ? undefined : this.sessions.get(sid);
-    if (known !== undefined && known.life === mount.life) {
+    const found = sid === 0 ? undefined : this.sessions.get(sid);
+    const isFollowed = found !== undefined && follows.includes(found.life);
+    const isLive = found !== undefined && !found.evicting && !found.ended;
+    const known = isFollowed && isLive ? this.#handOver(found, mount) : found;
+    if (known !== undefined && (isFollowed || known.life === mount.life)) {
       if (known.evicting || known.ended) {
         stream.down(() => mount.node.run(() => mount.link.evicted(known.sid)));
         return;
@@ -58,7 +67,8 @@ export class Server {
       known.heardMs = world.queue.nowMs;
       if (known.stream !== undefined) known.stream.isOpen = false;
       known.stream = stream;
-      stream.down(() => mount.node.run(() => mount.link.welcome(stream, known.sid, epoch)));
+      const told = { ...known };
+      stream.down(() => mount.node.run(() => mount.link.welcome(stream, told, epoch)));
       this.table.resend(known.sid);
       this.push();
       return;
@@ -73,7 +83,26 @@ export class Server {
     this.#nextSid += 1;
     this.sessions.set(fresh.sid, fresh);
     fresh.stream = stream;
-    stream.down(() => mount.node.run(() => mount.link.welcome(stream, fresh.sid, epoch)));
+    stream.down(() => mount.node.run(() => mount.link.welcome(stream, fresh, epoch)));
+  }
+
+  /** C16: another process of the node goes on with the session. */
+  #handOver(before: Session, mount: Mount): Session {
+    this.world.tally.count('C16 handed over');
+    const { sid, sepoch } = before;
+    const session: Session = {
+      ...newSession(sid, mount, this.world.queue.nowMs),
+      sepoch: sepoch + 1,
+    };
+    before.ended = true;
+    this.sessions.set(sid, session);
+    this.table.closedAll(sid);
+    for (const [ino, inode] of this.tree.inodes) {
+      inode.openers.delete(sid);
+      this.#reap(ino);
+    }
+    this.pump();
+    return session;
   }
 
   /** @returns whether the session is alive; undefined while nobody answers */

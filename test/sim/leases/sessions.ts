@@ -11,7 +11,7 @@ export interface Session {
   readonly mount: Mount;
   /** The life of the mount's process it belongs to. */
   readonly life: number;
-  /** Rises when it is evicted. */
+  /** Rises when it is evicted, or another process goes on with it. */
   sepoch: number;
   heardMs: number;
   stream: Stream | undefined;

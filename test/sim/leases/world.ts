@@ -3,11 +3,11 @@ import type { Ino } from '../../../src/common/ids.ts';
 import { Random } from '../random.ts';
 import type { Tally } from '../tally.ts';
 import { act, pauseMs } from './actions.ts';
-import { Checker, Violation } from './checker.ts';
+import { Checker, pageKey, Violation } from './checker.ts';
 import { EventQueue } from './event-queue.ts';
 import { Faults } from './faults.ts';
 import { Home } from './home.ts';
-import { isDirectory } from './messages.ts';
+import { isDirectory, PAGES } from './messages.ts';
 import { Mount } from './mount.ts';
 import { Network, type Stream } from './network.ts';
 import type { Parts } from './parts.ts';
@@ -122,11 +122,33 @@ export class World {
     }
   }
 
-  /** The machine comes back: nothing of before is there. */
+  /** The node is started again. What was written and not published is in its journal. */
   boot(machine: Machine): void {
-    machine.mount = new Mount(this, machine.id, machine.mount.life + 1);
+    const before = machine.mount;
+    machine.mount = new Mount(this, machine.id, before.life + 1);
+    if (before.publisher.inos().length > 0) {
+      this.tally.count('C16 follows');
+      machine.mount.link.follow(before);
+      this.#loseStores(before);
+      this.parts.adopts(machine.mount, before);
+    }
     machine.syscalls = new Syscalls(this, machine.mount.kernel);
     machine.mount.link.start();
+  }
+
+  /** What was stored through mappings and never written to the process went with its mount. */
+  #loseStores({ holder, link, publisher }: Mount): void {
+    const { table, tree } = this.server;
+    for (const ino of tree.inodes.keys()) {
+      const kinds = [holder.kindOf(ino), link.sid && table.kindOf(link.sid, ino)];
+      const mayStore = kinds.includes('exclusive') || publisher.has(ino);
+      if (isDirectory(ino) || !mayStore) continue;
+      for (let page = 0; page < PAGES; page += 1) {
+        const kept = publisher.page(ino, page)?.version ?? 0;
+        const version = Math.max(kept, this.homeOf(ino).versionOf(ino, page));
+        this.checker.lost(pageKey(ino, page), version);
+      }
+    }
   }
 
   #addMachine(id: number): void {
