@@ -77,6 +77,8 @@ export class LeaseTable {
   readonly #changed = new Set<Ino>();
   /** Sessions of an earlier life of the server: they may hold anything. */
   readonly #unsure: Set<SessionId>;
+  /** Sessions that another process goes on with, and the last number the one before may hold. */
+  readonly #handedOver = new Map<SessionId, number>();
   #effects: RecallEffect[] = [];
   #nextPlace = 1;
   #lseq: number;
@@ -215,26 +217,39 @@ export class LeaseTable {
     return held.filter((ino) => this.kindOf(sid, ino) === 'exclusive');
   }
 
-  /** A session of an earlier life has let go of everything; these it has open. */
+  /**
+   * A session has let go of every lease of an earlier life of the server, or of the process before;
+   * these it has open. What this process was granted stays: the reply may be under way.
+   */
   settled(sid: SessionId, open: readonly Ino[]): void {
     for (const ino of open) this.#entry(ino).openers.add(sid);
+    this.#free(sid, this.#handedOver.get(sid) ?? 0);
     if (this.#unsure.delete(sid) && this.#unsure.size === 0) this.#changeAll();
   }
 
-  /** Another process goes on with the session: nothing is open in it. */
-  closedAll(sid: SessionId): void {
-    for (const [ino, { openers }] of this.#entries) if (openers.delete(sid)) this.#changed.add(ino);
+  /**
+   * Another process goes on with the session: nothing is open in it, and what the one before waited
+   * for is wanted by nobody. Its leases stay until the session has settled; who answers a recall
+   * now has as much time as who works on it.
+   * @returns the places of what waited
+   */
+  handOver(sid: SessionId, nowMs: number): number[] {
+    this.#handedOver.set(sid, this.#lseq);
+    this.#closeAll(sid);
+    for (const ino of this.#recalled.get(sid) ?? []) this.progress(sid, ino, nowMs);
+    const all = new Set([...this.#entries.values()].flatMap(({ waiting }) => waiting));
+    const own = [...all].filter((waiting) => waiting.sid === sid);
+    for (const waiting of own) this.#leaveQueue(waiting);
+    return own.map(({ place }) => place);
   }
 
   /** The session is over: whatever it held is free. */
   drop(sid: SessionId): void {
-    for (const ino of this.#held.get(sid) ?? []) {
-      this.#entries.get(ino)?.holders.delete(sid);
-      this.#changed.add(ino);
-    }
+    this.#free(sid, Number.POSITIVE_INFINITY);
+    this.#handedOver.delete(sid);
     this.#held.delete(sid);
     this.#recalled.delete(sid);
-    this.closedAll(sid);
+    this.#closeAll(sid);
     if (this.#unsure.delete(sid) && this.#unsure.size === 0) this.#changeAll();
   }
 
@@ -269,6 +284,23 @@ export class LeaseTable {
     }
     for (const sid of this.#unsure) if (isGone(sid)) late.add(sid);
     return [...late];
+  }
+
+  /** What was granted to the session up to this number is not held any more. */
+  #free(sid: SessionId, lseqMax: number): void {
+    const held = this.#held.get(sid) ?? new Set<Ino>();
+    for (const ino of held) {
+      const holders = this.#entries.get(ino)?.holders;
+      if ((holders?.get(sid)?.lseq ?? 0) > lseqMax) continue;
+      holders?.delete(sid);
+      held.delete(ino);
+      this.#recalled.get(sid)?.delete(ino);
+      this.#changed.add(ino);
+    }
+  }
+
+  #closeAll(sid: SessionId): void {
+    for (const [ino, { openers }] of this.#entries) if (openers.delete(sid)) this.#changed.add(ino);
   }
 
   #admits(ticket: Waiting, nowMs: number): boolean {

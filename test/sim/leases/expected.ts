@@ -14,6 +14,7 @@ export const EXPECTED: readonly string[] = [
   'C15 written and lost',
   'C16 follows',
   'C16 handed over',
+  'C16 leases of the process before fall',
   'C3 no grant',
   'C5 kept for an opener',
   'C6 evicted: another life',

@@ -170,6 +170,11 @@ export const MUTATIONS: readonly Mutation[] = [
     parts: () => ({ ...REAL, meets: () => {} }),
   },
   {
+    name: 'a session that has settled loses leases of its new process too (C16)',
+    parts: () =>
+      changedTable(['this.#handedOver.get(sid) ?? 0', 'this.#handedOver.has(sid) ? Infinity : 0']),
+  },
+  {
     name: 'what the process before has written is forgotten (C16)',
     parts: () => ({ ...REAL, adopts: () => {} }),
   },

@@ -113,10 +113,13 @@ function tell({ table, tree, world }: Server, { sid }: Session, op: Word): void 
       table.closed(sid, op.ino);
       tree.inode(op.ino)?.openers.delete(sid);
       break;
-    case 'settled':
+    case 'settled': {
+      const held = table.count;
       table.settled(sid, op.open);
+      if (table.count < held) world.tally.count('C16 leases of the process before fall');
       for (const ino of op.open) tree.inode(ino)?.openers.add(sid);
       world.tally.count('settled');
+    }
   }
 }
 

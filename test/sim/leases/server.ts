@@ -51,14 +51,11 @@ export class Server {
   // Sessions.
 
   /** A mount calls: its session goes on, or it gets a new one. */
-  hello(mount: Mount, { sid, follows }: Following, stream: Stream): void {
+  hello(mount: Mount, following: Following, stream: Stream): void {
     if (!this.isUp) return;
     const { world, epoch } = this;
-    const found = sid === 0 ? undefined : this.sessions.get(sid);
-    const isFollowed = found !== undefined && follows.includes(found.life);
-    const isLive = found !== undefined && !found.evicting && !found.ended;
-    const known = isFollowed && isLive ? this.#handOver(found, mount) : found;
-    if (known !== undefined && (isFollowed || known.life === mount.life)) {
+    const known = this.#known(mount, following);
+    if (known !== undefined) {
       if (known.evicting || known.ended) {
         stream.down(() => mount.node.run(() => mount.link.evicted(known.sid)));
         return;
@@ -86,6 +83,14 @@ export class Server {
     stream.down(() => mount.node.run(() => mount.link.welcome(stream, fresh, epoch)));
   }
 
+  /** The session it comes back to or goes on with; that may be over. */
+  #known(mount: Mount, { sid, follows }: Following): Session | undefined {
+    const found = sid === 0 ? undefined : this.sessions.get(sid);
+    if (found === undefined) return undefined;
+    if (!follows.includes(found.life)) return found.life === mount.life ? found : undefined;
+    return found.evicting || found.ended ? found : this.#handOver(found, mount);
+  }
+
   /** C16: another process of the node goes on with the session. */
   #handOver(before: Session, mount: Mount): Session {
     this.world.tally.count('C16 handed over');
@@ -96,7 +101,7 @@ export class Server {
     };
     before.ended = true;
     this.sessions.set(sid, session);
-    this.table.closedAll(sid);
+    for (const place of this.table.handOver(sid, this.world.queue.nowMs)) this.#jobs.delete(place);
     for (const [ino, inode] of this.tree.inodes) {
       inode.openers.delete(sid);
       this.#reap(ino);
