@@ -99,6 +99,7 @@ export class MetaEngine {
       onFatal: (error) => options.onFatal(error),
     });
     parts.table.onEnd = (ended) => this.#fence(ended);
+    parts.table.onHandOver = (before) => parts.desk.handOver(before);
     parts.ledger.onReclaim = (count) => {
       for (const pusher of this.#pushers.values()) pusher.signal(count);
     };
@@ -190,7 +191,7 @@ export class MetaEngine {
     this.#parts.commit.onRelief(task);
   }
 
-  /** Resolves when the session is durable. */
+  /** Resolves when the session is durable. @throws as SessionTable.open */
   openSession(identity: SessionIdentity): Promise<OpenedSession> {
     return this.#parts.table.open(identity);
   }

@@ -70,7 +70,10 @@ type ReadOp = Extract<Op, { $case: 'lookup' | 'getattr' | 'lease' | 'readlink' }
 type ReaddirOp = Extract<Op, { $case: 'readdir' }>;
 type ChangeOp = Exclude<Op, ReadOp | AdminOp | ReaddirOp | LeaseOp>;
 
-/** An encoded Reply without its id. Not called when the server stops before it may be sent. */
+/**
+ * An encoded Reply without its id. Not called when the server stops before it may be sent, or
+ * another process goes on with the session.
+ */
 export type Answer = (reply: Uint8Array) => void;
 
 export interface ExecutorOptions {

@@ -15,6 +15,7 @@ export interface Job {
   readonly asks: boolean;
   /** Worked out anew whenever it may run. */
   claims(): readonly Claim[];
+  /** Not called when its process is gone by then. */
   run(): void;
 }
 
@@ -80,6 +81,12 @@ export class LeaseDesk {
   attach(session: Session): void {
     this.table.resend(session.sid);
     this.#send();
+  }
+
+  /** Another process goes on with the session. */
+  handOver({ sid }: Session): void {
+    for (const place of this.table.handOver(sid, this.#nowMs)) this.#jobs.delete(place);
+    this.pump();
   }
 
   /** Nothing of the session can happen any more. */

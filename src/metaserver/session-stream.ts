@@ -134,7 +134,7 @@ export class SessionStream implements SessionSink {
         await this.#open(hello);
       } catch (error) {
         if (error instanceof RefusedError) this.close(error.code, error.message);
-        else if (error instanceof FsError) this.close('unavailable', error.message);
+        else if (error instanceof FsError) this.close(refusalOf(error), error.message);
         else throw error;
       }
     });
@@ -227,6 +227,10 @@ export class SessionStream implements SessionSink {
   }
 }
 
+function refusalOf({ code }: FsError): string {
+  return code === 'ESTALE' ? 'session-ended' : 'unavailable';
+}
+
 function decodeFrame(bytes: Buffer): ClientFrame['body'] {
   try {
     return ClientFrame.decode(bytes).body;
@@ -258,6 +262,7 @@ function identityOf(hello: Hello, engine: MetaEngine, source: string | undefined
     nodeName: hello.nodeName.slice(0, NAME_CHARS_MAX),
     kind: hello.kind === SessionKind.MOUNT ? 'mount' : 'peer',
     instance: hello.instance,
+    follows: hello.follows,
     chunkAddress: chunkAddressOf(hello, source),
   };
 }

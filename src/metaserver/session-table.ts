@@ -1,10 +1,11 @@
 /**
  * Registered sessions. A session belongs to one process life of a node (its instance): the same
- * instance comes back to it after a lost stream; another instance of the same node and kind ends
- * it, durably and with all it kept alive, before the new one is welcomed. Openings run one after
- * the other.
+ * instance comes back to it after a lost stream; a mount that follows it goes on with it in the
+ * next epoch; any other instance of the same node and kind ends it. Either is durable, with the
+ * fall of all it kept alive, before the new instance is welcomed. Openings run one after the other.
  */
 import type { Clock } from '../common/clock.ts';
+import { FsError } from '../common/errno.ts';
 import {
   asEpoch,
   asIno,
@@ -18,7 +19,7 @@ import type { CommitPath } from './commit.ts';
 import { closeUnlinked } from './core/close-unlinked.ts';
 import { decodeU64, family, NEXT_SID_KEY, repliesOf } from './core/keyspace.ts';
 import type { SessionKind } from './core/records.ts';
-import { endSession, forgetSession, registerSession } from './core/sessions.ts';
+import { endSession, forgetSession, handOverSession, registerSession } from './core/sessions.ts';
 import { Txn } from './core/txn.ts';
 import type { Ledger } from './ledger.ts';
 import { entriesOf, pagesOf } from './pages.ts';
@@ -30,11 +31,14 @@ import { storeCodecs } from './store-codec.ts';
 export interface SessionIdentity extends PeerIntroduction {
   readonly kind: SessionKind;
   readonly instance: bigint;
+  /** Instances whose session it goes on with (rule C16 of docs/PROTOCOL.md); mounts only. */
+  readonly follows?: readonly bigint[];
 }
 
 /** Refusals, as the node reads them: end for good, or come back to a new session. */
 const SESSION_ENDED = 'session-ended';
 const EVICTED = 'evicted';
+const TAKEN_OVER = 'a newer process of this node has taken over';
 
 interface Ending {
   readonly code: string;
@@ -42,7 +46,7 @@ interface Ending {
   readonly isSilent: boolean;
 }
 
-type LiveState = Pick<Session, 'sepoch' | 'nodeId' | 'kind' | 'instance'>;
+type LiveState = Pick<Session, 'sepoch' | 'nodeId' | 'kind' | 'instance' | 'follows'>;
 
 export interface OpenedSession {
   readonly session: Session;
@@ -69,6 +73,8 @@ export interface SessionTableOptions {
 export class SessionTable {
   /** Called once for each session that ends in this life of the server. */
   onEnd: (ended: EndedSession) => void = () => undefined;
+  /** Nothing of this one happens any more; another process is about to go on with the session. */
+  onHandOver: (before: Session) => void = () => undefined;
   /** Mounts that ended in an earlier life of the server, and whose leases may not have fallen. */
   readonly ended: { readonly sid: SessionId; readonly sepoch: Epoch }[] = [];
   readonly #commit: CommitPath;
@@ -113,7 +119,10 @@ export class SessionTable {
     return [...this.#sessions.values()].find((session) => session.sid === sid);
   }
 
-  /** Resolves when the session is durable. @throws FsError EIO */
+  /**
+   * Resolves when the session is durable.
+   * @throws FsError ESTALE a process that followed this one is here already · EIO
+   */
   open(identity: SessionIdentity): Promise<OpenedSession> {
     const opened = this.#turn.then(() => this.#open(identity));
     this.#turn = opened.catch(() => undefined);
@@ -146,17 +155,23 @@ export class SessionTable {
   }
 
   async #open(identity: SessionIdentity): Promise<OpenedSession> {
-    const { nodeId, kind, instance } = identity;
+    const { nodeId, kind, instance, follows = [] } = identity;
     const place = `${nodeId} ${kind}`;
     const known = this.#sessions.get(place);
     if (known?.instance === instance) {
       if (kind === 'peer') await this.#roster.reenrol(identity);
       return { session: known, resumed: true };
     }
+    if (known?.follows.includes(instance)) throw new FsError('ESTALE', TAKEN_OVER);
     if (known !== undefined) {
       this.#sessions.delete(place);
-      const message = 'a newer process of this node has taken over';
-      await this.#endLive(known, { code: SESSION_ENDED, message, isSilent: false });
+      // An evicted one waits for its turn to be removed.
+      if (kind === 'mount' && follows.includes(known.instance) && !known.ended) {
+        const session = await this.#handOver(known, { instance, follows });
+        this.#sessions.set(place, session);
+        return { session, resumed: true };
+      }
+      await this.#endLive(known, { code: SESSION_ENDED, message: TAKEN_OVER, isSilent: false });
     }
     const session = await this.#register(identity);
     this.#sessions.set(place, session);
@@ -164,8 +179,22 @@ export class SessionTable {
     return { session, resumed: false };
   }
 
+  /**
+   * What the process before kept falls first: if the server stops meanwhile, its session is found
+   * as it was, and handed over anew.
+   */
+  async #handOver(before: Session, next: Pick<Session, 'instance' | 'follows'>): Promise<Session> {
+    const { kind, nodeId, sid } = before;
+    stop(before, SESSION_ENDED, TAKEN_OVER);
+    this.onHandOver(before);
+    await this.#dropKept(sid);
+    const sepoch = await this.#change((txn) => handOverSession(txn, sid, next.instance));
+    this.#log.info('another process goes on with a session', { sid, sepoch, node: nodeId });
+    return this.#made({ sepoch, nodeId, kind, ...next }, new ReplyCache(sid, storeCodecs), sid);
+  }
+
   async #register(identity: SessionIdentity): Promise<Session> {
-    const { nodeId, kind, instance } = identity;
+    const { nodeId, kind, instance, follows = [] } = identity;
     const view = this.#commit.view();
     const txn = new Txn(view, storeCodecs);
     const next = txn.get(NEXT_SID_KEY);
@@ -176,7 +205,8 @@ export class SessionTable {
     this.#ledger.submit(view, txn);
     await this.#commit.durable(view);
     show?.();
-    return this.#made({ sepoch, nodeId, kind, instance }, new ReplyCache(sid, storeCodecs), sid);
+    const state = { sepoch, nodeId, kind, instance, follows };
+    return this.#made(state, new ReplyCache(sid, storeCodecs), sid);
   }
 
   #made(state: LiveState, replies: ReplyCache, sid: SessionId): Session {
@@ -185,8 +215,7 @@ export class SessionTable {
   }
 
   async #endLive(session: Session, { code, message, isSilent }: Ending): Promise<void> {
-    session.ended = true;
-    session.sink?.close(code, message);
+    stop(session, code, message);
     await this.#end(session.sid);
     const { kind, sid } = session;
     if (kind === 'mount') this.onEnd({ session, sepoch: asEpoch(session.sepoch + 1), isSilent });
@@ -205,6 +234,11 @@ export class SessionTable {
    */
   async #end(sid: SessionId): Promise<void> {
     await this.#change((txn) => endSession(txn, sid));
+    await this.#dropKept(sid);
+  }
+
+  /** Its openers, with what only they kept, and its replies. */
+  async #dropKept(sid: SessionId): Promise<void> {
     for await (const page of pagesOf(this.#commit, family('o'))) {
       const inos = page
         .filter(([key]) => decodeU64(key, 9) === sid)
@@ -230,15 +264,22 @@ export class SessionTable {
       return;
     }
     const replies = await ReplyCache.load(sid, this.#commit, storeCodecs);
-    const session = this.#made({ sepoch, nodeId, kind, instance }, replies, sid);
+    const session = this.#made({ sepoch, nodeId, kind, instance, follows: [] }, replies, sid);
     this.#sessions.set(`${nodeId} ${kind}`, session);
   }
 
-  async #change(change: (txn: Txn) => void): Promise<void> {
+  async #change<T>(change: (txn: Txn) => T): Promise<T> {
     const view = this.#commit.view();
     const txn = new Txn(view, storeCodecs);
-    change(txn);
+    const result = change(txn);
     this.#ledger.submit(view, txn);
     await this.#commit.durable(view);
+    return result;
   }
+}
+
+/** Nothing of it happens any more. */
+function stop(session: Session, code: string, message: string): void {
+  session.ended = true;
+  session.sink?.close(code, message);
 }

@@ -21,6 +21,8 @@ export interface Session {
   readonly nodeId: NodeId;
   readonly kind: SessionKind;
   readonly instance: bigint;
+  /** Instances before it on its node: what they still send comes too late. */
+  readonly follows: readonly bigint[];
   readonly replies: ReplyCache;
   sink: SessionSink | undefined;
   ended: boolean;

@@ -98,3 +98,16 @@ export class HeldKv implements Kv {
 export function tick(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
+
+/** Syncs whatever is committed until the work is done. */
+export async function pump<T>(kv: HeldKv, work: Promise<T>): Promise<T> {
+  let done = false;
+  const settled = work.finally(() => {
+    done = true;
+  });
+  while (!done) {
+    kv.sync();
+    await tick();
+  }
+  return settled;
+}

@@ -10,6 +10,7 @@ import {
   lookupOp,
   modeOf,
   publishOp,
+  settledOp as settled,
 } from './lease-rig.ts';
 import { Life, Member } from './member.ts';
 import { makeOp, type Op, readdirOp, removeOp } from './rig.ts';
@@ -214,8 +215,6 @@ describe('a mount that ends', () => {
 });
 
 describe('after a restart of the server', () => {
-  const settled = (...open: bigint[]): Op => ({ $case: 'settled', value: { open } });
-
   interface Restarted extends Cluster {
     readonly before: Cluster;
   }

@@ -4,7 +4,7 @@ import { Reply } from '../../../gen/meta.ts';
 import type { MetaEngine } from '../../../src/metaserver/engine.ts';
 import { MemoryKv } from '../../../src/metaserver/kv.ts';
 import type { Session } from '../../../src/metaserver/session.ts';
-import { HeldKv, tick } from '../../sim/held-kv.ts';
+import { HeldKv, pump, tick } from '../../sim/held-kv.ts';
 import { NODE } from './fixture.ts';
 import {
   ask,
@@ -27,19 +27,6 @@ async function openSession(engine: MetaEngine, instance = 5n): Promise<Session> 
   // A server that starts anew waits for this.
   engine.execute(session, request(SETTLED), () => undefined);
   return session;
-}
-
-/** Syncs whatever is committed until the work is done. */
-async function pump<T>(kv: HeldKv, work: Promise<T>): Promise<T> {
-  let done = false;
-  const settled = work.finally(() => {
-    done = true;
-  });
-  while (!done) {
-    kv.sync();
-    await tick();
-  }
-  return settled;
 }
 
 async function newHeld(): Promise<{ kv: HeldKv; engine: MetaEngine; session: Session }> {

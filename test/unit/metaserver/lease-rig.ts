@@ -4,6 +4,7 @@ import { Reply, type Request, type ServerFrame } from '../../../gen/meta.ts';
 import { errnoName } from '../../../src/common/errno.ts';
 import type { MetaEngine } from '../../../src/metaserver/engine.ts';
 import type { Session, SessionSink } from '../../../src/metaserver/session.ts';
+import type { SessionIdentity } from '../../../src/metaserver/session-table.ts';
 import { type Life, nodeNamed, turn } from './member.ts';
 import { makeOp, type Op, requestId } from './rig.ts';
 
@@ -19,6 +20,14 @@ export interface Asked {
 /** What a Grant is of, as these tests name it: `exclusive 1024`. */
 function named({ ino, exclusive }: Grant): string {
   return `${exclusive ? 'exclusive' : 'shared'} ${ino}`;
+}
+
+export function mountNamed(
+  name: string,
+  instance: bigint,
+  follows: readonly bigint[],
+): SessionIdentity {
+  return { nodeId: nodeNamed(name), nodeName: name, kind: 'mount', instance, follows };
 }
 
 export class LeaseMount implements SessionSink {
@@ -37,9 +46,13 @@ export class LeaseMount implements SessionSink {
     this.session = session;
   }
 
-  static async open(life: Life, name: string, instance = 1n): Promise<LeaseMount> {
-    const identity = { nodeId: nodeNamed(name), nodeName: name, kind: 'mount', instance } as const;
-    const { session } = await life.engine.openSession(identity);
+  static async open(
+    life: Pick<Life, 'engine'>,
+    name: string,
+    instance = 1n,
+    follows: readonly bigint[] = [],
+  ): Promise<LeaseMount> {
+    const { session } = await life.engine.openSession(mountNamed(name, instance, follows));
     const mount = new LeaseMount(life.engine, session);
     session.sink = mount;
     life.engine.heard(session);
@@ -149,6 +162,11 @@ export function getattrOp(ino: bigint, committed = false): Op {
 export function publishOp(ino: bigint, size: bigint): Op {
   const mtime = { sec: 2_000_000_000n, nsec: 0 };
   return { $case: 'flushAttr', value: { ino, size, mtime, cuts: 0n, rgEpoch: 2n } };
+}
+
+/** Nothing of before is held any more. */
+export function settledOp(...open: bigint[]): Op {
+  return { $case: 'settled', value: { open } };
 }
 
 export function chmodOp(ino: bigint, mode: number): Op {

@@ -149,6 +149,19 @@ describe('a session', () => {
     assert.equal(served.engine.status().sessions, 1);
   });
 
+  it('goes on with another instance that follows it, and its own cannot come back', async () => {
+    await using served = await Served.start();
+    const first = served.client();
+    await first.open();
+    const frame = await served.client().open({ instance: 6n, follows: [4n, 5n] });
+    assert.ok(frame.$case === 'welcome');
+    assert.deepEqual([frame.value.sid, frame.value.sepoch], [1n, 2n]);
+    for (const late of [await first.next(), await served.client().open()]) {
+      assert.ok(late.$case === 'refusal' && late.value.code === 'session-ended');
+    }
+    await first.ended;
+  });
+
   it('refuses what its ended predecessor still sends', async () => {
     await using served = await Served.start();
     const identity = { nodeId: NODE, nodeName: 'n', kind: 'mount' } as const;

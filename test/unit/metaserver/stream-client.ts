@@ -30,6 +30,7 @@ export function hello(changes: Partial<Hello> = {}): Hello {
     nodeName: 'node',
     advertise: '',
     peerPort: 0,
+    follows: [],
     ...changes,
   };
 }
