@@ -121,6 +121,7 @@ export class Home {
   /** @param target as long as the run */
   read(right: FileRight, ino: Ino, run: BlockRun, target: Uint8Array): Promise<BlockVersions> {
     const { store } = this.#options;
+    this.#fences.meet(right);
     return this.#admitted(right, ino, () => {
       this.#fences.follow(ino, right.lseq);
       return store.readBlocks(right.rg, ino, run, target);
@@ -150,11 +151,15 @@ export class Home {
     await this.#options.store.remove(inos);
   }
 
-  /** @throws FsError ENOLCK the session was evicted, or somebody else has the file by now */
+  /**
+   * @throws FsError ENOLCK the session was evicted or goes on in another process, or somebody else
+   * has the file by now
+   */
   #checkLease(right: FileRight, ino: Ino): void {
     if (this.#fences.isEvicted(right)) {
-      throw new FsError('ENOLCK', `session ${right.sid} was evicted`);
+      throw new FsError('ENOLCK', `epoch ${right.sepoch} of session ${right.sid} is over`);
     }
+    this.#fences.meet(right);
     if (this.#fences.isLate({ ino, lseq: right.lseq })) {
       throw new FsError('ENOLCK', `inode ${ino} is written under a younger lease`);
     }

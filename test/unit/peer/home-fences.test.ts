@@ -80,6 +80,56 @@ describe('an evicted session', () => {
   });
 });
 
+describe('a session that goes on in another process', () => {
+  async function read({ home }: HomeFixture, mine: FileRight): Promise<void> {
+    const run = { chunk: 0, blockFirst: 0, blockEnd: 1 };
+    await home.read(mine, FILE, run, Buffer.alloc(65_536));
+  }
+
+  it('neither writes nor cuts from the one before, once the home has met its epoch', async () => {
+    const fixture = new HomeFixture();
+    await write(fixture, under(7), 'before');
+    await write(fixture, under(7, { sepoch: 2 }), 'newest');
+    await assert.rejects(write(fixture, under(7), 'LATE'), isLate);
+    await assert.rejects(fixture.home.cutFor({ ...under(8), cuts: 1 }, FILE, 2), isLate);
+    await write(fixture, under(7, { sepoch: 2 }), 'again!');
+    assert.equal(await fixture.seen(0), 'again!');
+  });
+
+  it('is met by reads too, and by what is refused for another reason', async () => {
+    const fixture = new HomeFixture();
+    await write(fixture, under(7), 'before');
+    await read(fixture, under(7, { sepoch: 2 }));
+    await assert.rejects(write(fixture, under(7), 'LATE'), isLate);
+    await write(fixture, under(9, { sid: 4 }), 'others');
+    await assert.rejects(write(fixture, under(8, { sid: 5, sepoch: 3 }), 'LATE'), isLate);
+    await assert.rejects(write(fixture, under(9, { sid: 5, sepoch: 2 }), 'LATE'), isLate);
+    assert.equal(await fixture.seen(0), 'others');
+  });
+
+  it('does not write what waited for the metaserver when the home met its next process', async () => {
+    const fixture = new HomeFixture();
+    const gate = deferred<void>();
+    fixture.onFetch = () => gate.promise;
+    const writing = write(fixture, under(7), 'LATE');
+    const reading = read(fixture, under(7, { sepoch: 2 }));
+    await nextTurns(1);
+    gate.resolve();
+    await assert.rejects(writing, isLate);
+    await reading;
+    assert.equal(await fixture.stored(), '');
+  });
+
+  it('is fenced in every process of before when it is evicted', async () => {
+    const fixture = new HomeFixture();
+    await fixture.home.fence(SID, 3);
+    for (const sepoch of [1, 2]) {
+      await assert.rejects(write(fixture, under(7, { sepoch }), 'LATE'), isLate);
+    }
+    assert.equal(await fixture.stored(), '');
+  });
+});
+
 describe('a write under an older lease', () => {
   it('is refused once somebody has written under a younger one', async () => {
     const fixture = new HomeFixture();

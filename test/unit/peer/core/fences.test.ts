@@ -21,6 +21,17 @@ test('a fence that comes late takes back nothing', () => {
   assert.equal(fences.isEvicted({ sid: 3, sepoch: 4 }), true);
 });
 
+test('a session that goes on in another process is refused below the epoch that was met', () => {
+  const fences = new Fences();
+  fences.meet({ sid: 3, sepoch: 1 });
+  assert.equal(fences.isEvicted({ sid: 3, sepoch: 1 }), false);
+  fences.meet({ sid: 3, sepoch: 2 });
+  fences.meet({ sid: 3, sepoch: 1 });
+  assert.equal(fences.isEvicted({ sid: 3, sepoch: 1 }), true);
+  assert.equal(fences.isEvicted({ sid: 3, sepoch: 2 }), false);
+  assert.equal(fences.isEvicted({ sid: 4, sepoch: 1 }), false);
+});
+
 test('a write under an older lease than one seen for the file is late', () => {
   const fences = new Fences();
   fences.follow(FILE, 40);
