@@ -34,6 +34,7 @@ const FAULTS = [
   'crash, batch lost',
   'crash while a session ends',
   'client restarted',
+  'session handed over',
 ];
 
 async function simulate(seed: number, tally: Tally, wrap?: (kv: HeldKv) => Kv): Promise<void> {

@@ -21,8 +21,8 @@ export interface Client {
   readonly outstanding: Map<number, Sent>;
   send(op: ModelOp, wire: NonNullable<Request['op']>, withId: boolean): Sent;
   welcome(session: Session): void;
-  /** A new process: it knows nothing of the requests of the old one. */
-  reborn(): void;
+  /** A new process: it knows nothing of the requests of the old one, but may go on with its session. */
+  reborn(follows: boolean): void;
 }
 
 const READS: ReadonlySet<string> = new Set(['lookup', 'getattr', 'readlink', 'readdir', 'statfs']);
@@ -33,6 +33,7 @@ export class SimClient implements Client {
   readonly #nodeId: NodeId;
   readonly #kind: 'mount' | 'peer';
   #instance = 1n;
+  #follows: readonly bigint[] = [];
   #session: Session | undefined;
   #nextId = 1;
 
@@ -44,7 +45,9 @@ export class SimClient implements Client {
   get identity(): SessionIdentity {
     const { name: nodeName } = SimClient;
     const who = { nodeId: this.#nodeId, nodeName, kind: this.#kind, instance: this.#instance };
-    return this.#kind === 'peer' ? { ...who, chunkAddress: ':7481' } : who;
+    return this.#kind === 'peer'
+      ? { ...who, chunkAddress: ':7481' }
+      : { ...who, follows: this.#follows };
   }
 
   get session(): Session | undefined {
@@ -78,9 +81,10 @@ export class SimClient implements Client {
     this.#session = session;
   }
 
-  reborn(): void {
+  reborn(follows: boolean): void {
     this.outstanding.clear();
     this.#session = undefined;
+    this.#follows = follows ? [this.#instance] : [];
     this.#instance += 1n;
   }
 }

@@ -208,7 +208,10 @@ export class World {
     for (const client of [...this.#mounts, this.#peer]) {
       for (const sent of client.outstanding.values()) this.#tallyUnanswered(sent);
     }
-    this.#kv = this.#kv.crash(keep);
+    const dead = this.#kv;
+    this.#kv = dead.crash(keep);
+    // What the dead server still does, between two awaits, reaches nobody.
+    dead.onCommit = () => undefined;
     this.#committing.length = 0;
     this.#tree = this.#durable.clone();
     this.#life += 1;
@@ -236,7 +239,7 @@ export class World {
     }
   }
 
-  /** The next process of a node: its predecessor's session ends with all it kept open. */
+  /** The next process of a node: what its predecessor kept open falls, its session may go on. */
   async #restartClient(): Promise<void> {
     const client = this.#random.some(this.#mounts);
     assert.ok(client && this.#engine);
@@ -245,7 +248,8 @@ export class World {
     this.#settling = true;
     this.#network = this.#network.filter((sent) => sent.client !== client);
     this.#late = [...client.outstanding.values()].map((sent) => ({ session, sent }));
-    client.reborn();
+    const follows = this.#random.chance(0.5);
+    client.reborn(follows);
     const opening = this.#engine.openSession(client.identity);
     if (this.#random.chance(0.3)) {
       await this.#pumpRounds(this.#random.below(6));
@@ -253,6 +257,8 @@ export class World {
       opening.catch(() => undefined);
       await this.#crash();
     } else client.welcome((await this.#pump(opening)).session);
+    assert.ok(client.sid !== sid || follows, 'a session goes on that nobody follows');
+    if (client.sid === sid) this.#options.tally.fault('session handed over');
     this.#options.tally.fault('client restarted');
     for (const tree of [this.#tree, this.#durable, ...this.#committing]) tree.endSession(sid);
     this.#settling = false;
