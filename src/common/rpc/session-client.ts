@@ -186,7 +186,8 @@ export class SessionClient implements AsyncDisposable {
   }
 
   #connect(): void {
-    const { address, clusterId, nodeId, nodeName, kind, instance, hello } = this.#options;
+    const { address, clusterId, nodeId, nodeName, kind, instance, hello, follows } =
+      this.#options;
     this.#dialledMs = this.#options.bootMs();
     this.#line = new Line<ClientFrame, ServerFrame>({
       address,
@@ -207,6 +208,7 @@ export class SessionClient implements AsyncDisposable {
           nodeName,
           advertise: '',
           peerPort: 0,
+          follows: (follows?.() ?? []).map(BigInt),
           ...hello?.(),
         },
       },

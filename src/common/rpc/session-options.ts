@@ -26,6 +26,8 @@ export interface SessionOptions {
   readonly log: Logger;
   /** Asked at each connection, since it may change. */
   readonly hello?: () => PeerHello;
+  /** Asked at each connection: instances that may have the session to go on with (rule C16). */
+  readonly follows?: () => readonly number[];
   /** After each (re)connection, before waiting requests are sent again. */
   onWelcome(welcome: Welcome): void;
   /** Frames the server sends unasked. */
