@@ -36,6 +36,8 @@ export interface StatePaths {
   readonly kernelCache: string;
   /** Bytes of this node for files of others, until they are published. */
   readonly writeback: string;
+  /** What of it, and of its files, is to be published by the next process of the node. */
+  readonly journal: string;
   /** What of them could not be. */
   readonly lostAndFound: string;
   /** Where it listened last. */
@@ -79,6 +81,7 @@ export function statePaths(dir: string): StatePaths {
     mountRecord: join(run, 'mount.json'),
     kernelCache: join(run, 'kernel-cache'),
     writeback: join(dir, 'writeback'),
+    journal: join(dir, 'journal'),
     lostAndFound: join(dir, 'lost+found'),
     listenRecord: join(dir, 'listen.json'),
   };

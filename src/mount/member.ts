@@ -25,6 +25,7 @@ import { KnownVersions } from './data/known-versions.ts';
 import type { NodeData } from './data/mount-data.ts';
 import { ClusterView } from './data/rights.ts';
 import { WritebackFiles } from './data/writeback-files.ts';
+import { type LeftJournal, openMountJournal, readMountJournal } from './mount-journal.ts';
 import { PeerProbe } from './peer-probe.ts';
 import { PeerSession } from './peer-session.ts';
 
@@ -62,6 +63,7 @@ interface MemberParts {
   readonly service: ChunkService;
   readonly listener: ChunkListener;
   readonly probe: PeerProbe;
+  readonly journalProblem: string | undefined;
   readonly stack: DisposeStack;
 }
 
@@ -71,6 +73,8 @@ export class Member implements AsyncDisposable {
   readonly service: ChunkService;
   readonly probe: PeerProbe;
   readonly session: PeerSession;
+  /** Why not all of what an earlier process left could be understood. */
+  readonly journalProblem: string | undefined;
   /** The metaserver answered a keepalive. */
   onHeard: () => void = () => undefined;
   /** It does not know these sessions any more. */
@@ -88,6 +92,7 @@ export class Member implements AsyncDisposable {
     this.data = parts.data;
     this.service = parts.service;
     this.probe = parts.probe;
+    this.journalProblem = parts.journalProblem;
     this.#listener = parts.listener;
     this.#stack = parts.stack;
     this.session = new PeerSession({
@@ -112,10 +117,11 @@ export class Member implements AsyncDisposable {
     const { lostAndFound, writeback } = statePaths(state.dir);
     const files = new WritebackFiles(writeback, lostAndFound);
     stack.defer(() => files.closeAll());
-    const left = await files.clear();
-    if (left.length > 0) {
-      log.warn('an earlier process ended before what it wrote was published', { inos: left });
-    }
+    const place = { path: statePaths(state.dir).journal, clusterId: state.clusterId, log };
+    const left = readMountJournal(place);
+    await clearFiles(files, left, log);
+    const journal = openMountJournal(place, left.state);
+    stack.defer(() => journal.close());
     const bootMs = (): number => clock.bootMs();
     const { clusterId, nodeId } = state;
     const client = stack.use(new ChunkClient({ clusterId, bootMs }));
@@ -142,12 +148,15 @@ export class Member implements AsyncDisposable {
       cache: peer.cache,
       client,
       files,
+      journal,
       view: new ClusterView(),
       versions,
       counts: { hits: 0, misses: 0 },
     };
     const probe = new PeerProbe({ client, bootMs });
-    const parts = { peer, data, service, listener, probe, stack: new DisposeStack() };
+    const journalProblem = left.problem;
+    const empty = new DisposeStack();
+    const parts = { peer, data, service, listener, probe, journalProblem, stack: empty };
     member = new Member(options, parts);
     if (peerListen !== undefined) await listener.listen(peerListen);
     await member.#connect(stack);
@@ -256,8 +265,18 @@ export class Member implements AsyncDisposable {
     }
     const attr = attrFromWire(result.value.attr);
     if (!isRegular(attr.mode)) throw new FsError('ENOENT', `ino ${ino} is no file with bytes`);
-    return attr;
+    // What an earlier process has written behind the published size is published still.
+    return { cuts: attr.cuts, size: this.data.journal.sizeHere(attr) };
   }
+}
+
+async function clearFiles(files: WritebackFiles, left: LeftJournal, log: Logger): Promise<void> {
+  const isDoubtful = left.problem !== undefined;
+  const counts = (ino: Ino): boolean => left.state.files.has(ino);
+  const gone = await files.clear({ counts, isDoubtful });
+  if (gone.length === 0) return;
+  const what = isDoubtful ? 'is kept in lost+found' : 'is dropped';
+  log.warn(`what an earlier process has written and not published ${what}`, { inos: gone });
 }
 
 function notYet(): Promise<never> {

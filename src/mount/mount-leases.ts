@@ -1,12 +1,15 @@
 /**
  * Ties the leases of a mount to its session: what the session brings and loses, when they run out,
- * and what is told to a metaserver that starts anew. Rules C12 and C13 of docs/PROTOCOL.md.
+ * and what is told to a metaserver that starts anew, or after another process of this node. Rules
+ * C12, C13 and C16 of docs/PROTOCOL.md.
  */
 import type { ServerFrame, Welcome } from '../../gen/meta.ts';
 import { FsError } from '../common/errno.ts';
+import { safeInteger } from '../common/ids.ts';
 import { delay, TaskGroup } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import type { SessionClient } from '../common/rpc/session-client.ts';
+import type { WriteJournal } from './data/write-journal.ts';
 import { NativeKernelCache } from './driver/native/kernel-cache.ts';
 import { Leases } from './leases.ts';
 import type { Member } from './member.ts';
@@ -18,8 +21,11 @@ import type { Vfs } from './vfs/vfs.ts';
 const WATCH_MS = 500;
 const RETRY_MS = 1_000;
 
+type Recall = Extract<NonNullable<ServerFrame['body']>, { $case: 'recall' }>['value'];
+
 export interface MountLeasesOptions {
-  readonly member: Member;
+  readonly member: Pick<Member, 'leaseEndMs' | 'onEnded' | 'onHeard'>;
+  readonly journal: Pick<WriteJournal, 'files' | 'follows' | 'sid' | 'asked' | 'welcomed'>;
   readonly log: Logger;
   bootMs(): number;
 }
@@ -33,6 +39,11 @@ export class MountLeases implements AsyncDisposable {
   readonly #tasks: TaskGroup;
   #session: SessionClient | undefined;
   #meta: MetaClient | undefined;
+  /** Recalls that came before this mount knew what it is asked for. */
+  #early: Recall[] | undefined = [];
+  #instance = 0;
+  /** The session was that of a process before. */
+  #isFollowing = false;
   #server: { readonly sid: bigint; readonly epoch: bigint } | undefined;
   #timer: NodeJS.Timeout | undefined;
   #expired = false;
@@ -57,6 +68,17 @@ export class MountLeases implements AsyncDisposable {
     this.#cache = new MetaCache((ino) => this.leases.holds(ino));
   }
 
+  /**
+   * A process asks for a session. @returns whom it follows
+   * @throws FsError the journal cannot be written
+   */
+  asks(instance: number): () => readonly number[] {
+    const { journal } = this.#options;
+    this.#instance = instance;
+    journal.asked(instance);
+    return () => journal.follows(instance);
+  }
+
   /** The session is welcome. */
   begin(session: SessionClient): MetaClient {
     const { member } = this.#options;
@@ -75,14 +97,37 @@ export class MountLeases implements AsyncDisposable {
 
   onWelcome({ sid, serverEpoch }: Welcome): void {
     const before = this.#server;
+    const { journal } = this.#options;
     this.#server = { sid, epoch: serverEpoch };
+    if (before === undefined) {
+      this.#isFollowing = journal.follows(this.#instance).length > 0 && journal.sid === Number(sid);
+    }
+    journal.welcomed(this.#instance, safeInteger(sid));
     if (before === undefined) return;
     if (before.sid !== sid) this.#lose('this mount was evicted');
     else if (before.epoch !== serverEpoch) this.#tasks.run(() => this.#settle(serverEpoch));
   }
 
   onPush({ body }: ServerFrame): void {
-    if (body?.$case === 'recall') this.leases.recalled(body.value);
+    if (body?.$case !== 'recall') return;
+    if (this.#early === undefined) this.leases.recalled(body.value);
+    else this.#early.push(body.value);
+  }
+
+  /**
+   * The vfs learns what a process before has left; only then recalls are heard, and what was left
+   * is published while the mount is served already.
+   * @throws FsError the metaserver does not answer any more
+   */
+  async adopt(): Promise<void> {
+    const { journal, log } = this.#options;
+    const { size } = journal.files;
+    if (size > 0) log.info('an earlier process left files unpublished', { files: size });
+    await this.vfs?.adopt();
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const recall of early) this.leases.recalled(recall);
+    if (size > 0) this.#tasks.run(() => this.#publishLeft());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -94,6 +139,13 @@ export class MountLeases implements AsyncDisposable {
     this.leases.close();
     this.kernel.close();
     await this.#tasks.settle();
+  }
+
+  /** What was written in a session that is over has no part in what is settled. */
+  async #publishLeft(): Promise<void> {
+    const epoch = this.#isFollowing ? this.#server?.epoch : undefined;
+    const settled = epoch === undefined ? undefined : this.#settle(epoch);
+    await Promise.all([settled, this.vfs?.publishAll()]);
   }
 
   #known(): MetaClient {

@@ -135,7 +135,7 @@ export class Mounted {
 
   /**
    * The orderly end of the node: whatever cannot be unmounted within `ms` is detached, whatever
-   * cannot be published then is given up, with a line in the log.
+   * cannot be published then is left to the next mount, with a line in the log.
    */
   async close(ms: number): Promise<void> {
     const endMs = this.#clock.bootMs() + ms;

@@ -6,6 +6,7 @@ import { SessionKind } from '../../gen/meta.ts';
 import type { Address } from '../common/address.ts';
 import { FsError } from '../common/errno.ts';
 import { DisposeStack, delay, TaskGroup, within } from '../common/lifecycle.ts';
+import type { Logger } from '../common/log.ts';
 import { SessionClient } from '../common/rpc/session-client.ts';
 import { statePaths } from '../common/state-paths.ts';
 import { mountData } from './data/mount-data.ts';
@@ -150,23 +151,27 @@ export class DfsNode implements AsyncDisposable {
     await using stack = new DisposeStack();
     const waitMs = request.waitMs ?? WAIT_MS;
     const bootMs = (): number => clock.bootMs();
-    const leasing = new MountLeases({ member, log, bootMs });
+    const { journal } = member.data;
+    const leasing = new MountLeases({ member, journal, log, bootMs });
+    const options = member.sessionOptions(SessionKind.MOUNT, waitMs);
     const session = stack.use(
       await SessionClient.open({
-        ...member.sessionOptions(SessionKind.MOUNT, waitMs),
+        ...options,
+        follows: leasing.asks(options.instance),
         onWelcome: (welcome) => leasing.onWelcome(welcome),
         onPush: (frame) => leasing.onPush(frame),
       }),
     );
-    stack.defer(() => session.leave(LATE_MS));
+    stack.defer(() => this.#leave(session, log));
     stack.use(member.keepAlive(session));
     const { kernel, leases } = leasing;
     const meta = leasing.begin(session);
     stack.use(leasing);
     const data = mountData(member.data, { session, meta, waitMs: waitMs / 2, log, bootMs });
     const showAs = { uid: request.uid, gid: request.gid };
-    const vfs = new Vfs({ meta, leases, kernel, data, clock, log, showAs });
+    const vfs = new Vfs({ meta, leases, kernel, data, journal, clock, log, showAs });
     leasing.vfs = vfs;
+    await leasing.adopt();
     return await Mounted.start({
       request,
       source: `dfs:${state.clusterName}`,
@@ -183,6 +188,13 @@ export class DfsNode implements AsyncDisposable {
         this.#ending.run(() => mounted.release());
       },
     });
+  }
+
+  /** What is unpublished is left to the next mount, in this session. */
+  async #leave(session: SessionClient, log: Logger): Promise<void> {
+    const { size } = this.#member.data.journal.files;
+    if (size === 0) await session.leave(LATE_MS);
+    else log.warn('files are left for the next mount to publish', { files: size });
   }
 
   /** While the metaserver is away, write-back would only wait; it comes again. */

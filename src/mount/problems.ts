@@ -37,6 +37,24 @@ function* found(sources: ProblemSources): Iterable<Problem> {
   if (Math.abs(skewMs) > SKEW_MS_MAX) yield clockOff(skewMs);
   yield* stuckRequest(sources);
   if (sources.lostFiles > 0) yield lostFiles(sources);
+  yield* journalProblems(sources);
+}
+
+function* journalProblems({ member, mounted, stateDir }: ProblemSources): Iterable<Problem> {
+  if (member.journalProblem !== undefined) {
+    yield {
+      code: 'journal-unreadable',
+      message: `what programs wrote before the last start may not all be published: the journal cannot be used (${member.journalProblem})`,
+      action: `see ${stateDir}/lost+found; ${stateDir}/journal.unread is the journal as it was`,
+    };
+  }
+  const { size } = member.data.journal.files;
+  if (mounted !== undefined || size === 0) return;
+  yield {
+    code: 'unpublished',
+    message: `what was written to ${size === 1 ? '1 file' : `${size} files`} here is not published yet`,
+    action: 'run `dfs mount` again: the next mount of this node publishes it',
+  };
 }
 
 function lostFiles({ lostFiles: count, stateDir }: ProblemSources): Problem {

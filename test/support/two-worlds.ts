@@ -26,6 +26,7 @@ import { MemoryChunkCache } from './memory-chunk-cache.ts';
 import type { CallHooks, PeerCall } from './world-client.ts';
 import { type RequestIdLike, WorldNode } from './world-node.ts';
 
+const LEAVE = { $case: 'leave', value: {} } as const;
 const CLUSTER = asClusterId('cc'.repeat(16));
 
 /** Deep enough for every promise that is settled to have had its effect. */
@@ -52,6 +53,7 @@ export class TwoWorlds implements CallHooks {
   /** It was done; the mount has not heard of it. */
   answering: (from: string, op: Operation) => Promise<void> | void = () => undefined;
   readonly #nodes = new Map<string, WorldNode>();
+  #boots = 1;
 
   private constructor(engine: MetaEngine, dir: string, waitMs: number) {
     this.engine = engine;
@@ -110,13 +112,34 @@ export class TwoWorlds implements CallHooks {
   }
 
   /**
-   * The process of this machine dies, and another one starts on what it left.
+   * The process of this machine dies, and another one starts on what it left, without its journal:
+   * as if the machine had been started anew.
    * @param survives which changes of file bytes that were not synced are still there
    */
   async restart(node: WorldNode, survives: (record: DataRecord) => boolean): Promise<WorldNode> {
-    const { name } = node;
     await this.stop(node);
-    return this.#start(name, node.store.crashed(survives), node.cache);
+    this.#boots += 1;
+    return this.#start(node.name, node.store.crashed(survives), node.cache);
+  }
+
+  /**
+   * The process of this machine is killed, and another one starts on what it left.
+   * @param session whether the metaserver has ended its session meanwhile
+   */
+  async kill(node: WorldNode, session: 'goes on' | 'is over'): Promise<WorldNode> {
+    node.isDead = true;
+    this.#nodes.delete(node.name);
+    node.close();
+    if (session === 'is over') await this.execute(node.mountSession, LEAVE);
+    await this.engine.detach(node.peerSession);
+    await turns();
+    const follows = session === 'goes on' ? node.mountSession : undefined;
+    return this.#start(
+      node.name,
+      node.store.crashed(() => true),
+      node.cache,
+      follows,
+    );
   }
 
   /** It dies, for now. */
@@ -125,7 +148,7 @@ export class TwoWorlds implements CallHooks {
     this.#nodes.delete(node.name);
     node.close();
     // Nobody would wait for its leases longer than this.
-    await this.execute(node.mountSession, { $case: 'leave', value: {} });
+    await this.execute(node.mountSession, LEAVE);
     await this.engine.detach(node.peerSession);
     await turns();
   }
@@ -183,13 +206,21 @@ export class TwoWorlds implements CallHooks {
     return { size: Number(result.value.attr.size), cuts: Number(result.value.attr.cuts) };
   }
 
-  async #start(name: string, store: CrashStore, cache: MemoryChunkCache): Promise<WorldNode> {
+  async #start(
+    name: string,
+    store: CrashStore,
+    cache: MemoryChunkCache,
+    follows?: Session,
+  ): Promise<WorldNode> {
     const nodeId = nodeIdOf(name);
-    const node = await WorldNode.start(this, { name, nodeId, store, cache });
+    const bootId = String(this.#boots).padStart(32, '0');
+    const parts = { name, nodeId, store, cache, bootId };
+    const node = await WorldNode.start(this, follows === undefined ? parts : { ...parts, follows });
     this.#nodes.set(name, node);
     await turns();
     await this.engine.drain();
     await turns();
+    await node.vfs.adopt();
     return node;
   }
 }

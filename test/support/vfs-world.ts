@@ -48,6 +48,7 @@ import { Home } from '../../src/peer/home.ts';
 import { FakeKernelCache } from './fake-kernel-cache.ts';
 import { leasedMeta } from './leased-meta.ts';
 import { MemoryChunkStore } from './memory-chunk-store.ts';
+import { journalOn, MemoryJournal } from './memory-journal.ts';
 
 /** @throws FsError ENOENT, as the kernel reads an answer that says so */
 export function foundIn(entry: EntryResult | AbsentResult): EntryResult {
@@ -108,8 +109,10 @@ export class VfsWorld {
     view.lead([{ rg: GROUP, epoch: rgEpoch, primary: NODE, members: [NODE] }]);
     const rights = new Rights({ view, session: () => ({ sid: 1, sepoch: 1 }) });
     this.home = new Home({ store, log: silentLogger, fetchAttr: (ino) => this.#attr(ino) });
+    const journal = journalOn(new MemoryJournal());
     const local = new LocalData({
       store,
+      journal,
       rights,
       home: this.home,
       refresh: (inode, waiter) => refresh(this.meta, inode, waiter),
@@ -122,6 +125,7 @@ export class VfsWorld {
       leases: this.leases,
       kernel: this.kernel,
       data,
+      journal,
       clock: this.clock,
       log: silentLogger,
       showAs: { uid: undefined, gid: undefined },

@@ -15,9 +15,11 @@ import type { Session, SessionSink } from '../../src/metaserver/session.ts';
 import { KnownVersions } from '../../src/mount/data/known-versions.ts';
 import { mountData } from '../../src/mount/data/mount-data.ts';
 import { ClusterView } from '../../src/mount/data/rights.ts';
+import type { WriteJournal } from '../../src/mount/data/write-journal.ts';
 import { WritebackFiles } from '../../src/mount/data/writeback-files.ts';
 import type { FileSystem, RequestContext } from '../../src/mount/driver/driver.ts';
 import type { Leases } from '../../src/mount/leases.ts';
+import { openMountJournal, readMountJournal } from '../../src/mount/mount-journal.ts';
 import { PeerProbe } from '../../src/mount/peer-probe.ts';
 import { PeerSession } from '../../src/mount/peer-session.ts';
 import { Vfs } from '../../src/mount/vfs/vfs.ts';
@@ -38,6 +40,18 @@ interface NodeParts {
   readonly nodeId: NodeId;
   readonly store: CrashStore;
   readonly cache: MemoryChunkCache;
+  /** Of this start of the machine. */
+  readonly bootId: string;
+  /** The session of the process before goes on. */
+  readonly follows?: Session;
+}
+
+interface LifeParts extends NodeParts {
+  readonly peer: Session;
+  readonly mount: Session;
+  readonly life: number;
+  readonly files: WritebackFiles;
+  readonly journal: WriteJournal;
 }
 
 const PORT = 7000;
@@ -51,6 +65,7 @@ export class WorldNode {
   readonly view = new ClusterView();
   readonly versions = new KnownVersions();
   readonly files: WritebackFiles;
+  readonly journal: WriteJournal;
   readonly counts = { hits: 0, misses: 0 };
   readonly home: Home;
   readonly vfs: Vfs;
@@ -68,11 +83,8 @@ export class WorldNode {
   readonly #connection: number;
   #unique = 0;
 
-  private constructor(
-    worlds: TwoWorlds,
-    parts: NodeParts & { readonly peer: Session; readonly mount: Session; readonly life: number },
-  ) {
-    const { cache, life, mount, name, nodeId, peer, store } = parts;
+  private constructor(worlds: TwoWorlds, parts: LifeParts) {
+    const { cache, files, journal, life, mount, name, nodeId, peer, store } = parts;
     this.self = nodeId;
     this.#worlds = worlds;
     this.name = name;
@@ -81,10 +93,8 @@ export class WorldNode {
     this.peerSession = peer;
     this.mountSession = mount;
     this.#connection = life;
-    this.files = new WritebackFiles(
-      join(worlds.dir, `writeback-${name}`),
-      join(worlds.dir, `lost+found-${name}`),
-    );
+    this.files = files;
+    this.journal = journal;
     this.home = new Home({ store, log: silentLogger, fetchAttr: (ino) => this.#fetchAttr(ino) });
     const client = new WorldClient(name, worlds, (target) => {
       this.#checkAlive();
@@ -110,7 +120,7 @@ export class WorldNode {
     const data = mountData({ ...this.#shared(), client }, mine);
     const showAs = { uid: undefined, gid: undefined };
     const { kernel } = this;
-    this.vfs = new Vfs({ meta, leases, kernel, data, clock, log: silentLogger, showAs });
+    this.vfs = new Vfs({ meta, leases, kernel, data, journal, clock, log: silentLogger, showAs });
     this.fs = this.vfs.fs;
     this.home.onCut = (ino, size) => this.vfs.cutElsewhere(ino, size);
     this.home.onRemoved = (ino) => this.vfs.removedElsewhere(ino);
@@ -125,10 +135,25 @@ export class WorldNode {
     const identity = { nodeId, nodeName: name, instance: BigInt(life) };
     const chunkAddress = `${name}.example:${PORT}`;
     const opened = await engine.openSession({ ...identity, kind: 'peer', chunkAddress });
-    const { session: mount } = await engine.openSession({ ...identity, kind: 'mount' });
-    const node = new WorldNode(worlds, { ...parts, peer: opened.session, mount, life });
-    await node.files.clear();
-    return node;
+    const mount =
+      parts.follows ?? (await engine.openSession({ ...identity, kind: 'mount' })).session;
+    const files = new WritebackFiles(
+      join(worlds.dir, `writeback-${name}`),
+      join(worlds.dir, `lost+found-${name}`),
+    );
+    const { clusterId } = engine;
+    const path = join(worlds.dir, `journal-${name}`);
+    const place = { path, clusterId, bootId: parts.bootId, log: silentLogger };
+    const { problem, state } = readMountJournal(place);
+    await files.clear({
+      counts: (ino) => state.files.has(ino),
+      isDoubtful: problem !== undefined,
+    });
+    const journal = openMountJournal(place, state);
+    const mine = { peer: opened.session, mount, life, files, journal };
+    journal.asked(life);
+    journal.welcomed(life, mount.sid);
+    return new WorldNode(worlds, { ...parts, ...mine });
   }
 
   /** One kernel request. */
@@ -219,11 +244,12 @@ export class WorldNode {
   close(): void {
     this.#leases.close();
     this.files.closeAll();
+    this.journal.close();
   }
 
   #shared(): Pick<
     WorldNode,
-    'self' | 'store' | 'home' | 'cache' | 'view' | 'versions' | 'files' | 'counts'
+    'self' | 'store' | 'home' | 'cache' | 'view' | 'versions' | 'files' | 'journal' | 'counts'
   > {
     return this;
   }
@@ -245,7 +271,8 @@ export class WorldNode {
     const op: Operation = { $case: 'getattr', value: { ino: BigInt(ino) } };
     const result = await this.#worlds.execute(this.peerSession, op);
     if (result.$case !== 'attr' || result.value.attr === undefined) throw new FsError('EPROTO', '');
-    return attrFromWire(result.value.attr);
+    const attr = attrFromWire(result.value.attr);
+    return { cuts: attr.cuts, size: this.journal.sizeHere(attr) };
   }
 
   #attach({ nodeId, store, peer }: NodeParts & { readonly peer: Session }): void {

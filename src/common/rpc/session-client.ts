@@ -186,8 +186,7 @@ export class SessionClient implements AsyncDisposable {
   }
 
   #connect(): void {
-    const { address, clusterId, nodeId, nodeName, kind, instance, hello, follows } =
-      this.#options;
+    const { address, clusterId, nodeId, nodeName, kind, instance, hello, follows } = this.#options;
     this.#dialledMs = this.#options.bootMs();
     this.#line = new Line<ClientFrame, ServerFrame>({
       address,

@@ -69,6 +69,11 @@ export class IntervalSet {
     return found;
   }
 
+  covers(start: number, end: number): boolean {
+    const range = this.#ranges[this.#firstEndingAt(end)];
+    return range !== undefined && range.start <= start;
+  }
+
   ranges(): readonly Interval[] {
     return this.#ranges;
   }

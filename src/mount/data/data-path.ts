@@ -1,6 +1,7 @@
 /** Where the bytes of a file are read and written: on this machine, or at its home peer. */
 import type { Attr, Timespec } from '../../common/attr.ts';
 import type { Epoch, Ino } from '../../common/ids.ts';
+import type { IntervalSet } from '../core/intervals.ts';
 import type { RequestContext, Result } from '../driver/driver.ts';
 import type { DirtyAttr, Inode } from '../vfs/inode.ts';
 
@@ -43,6 +44,13 @@ export interface DataPath {
   grow(inode: Inode, size: number, waiter: RequestContext | undefined): Promise<void>;
   /** The metaserver has cut the file to `size`; the inode knows the new cuts. */
   cut(inode: Inode, size: number, waiter: RequestContext | undefined): Promise<void>;
+  /** Its size was set by this mount: the inode knows what is unpublished now. */
+  resized(inode: Inode): void;
+  /**
+   * Takes over what an earlier process has left unpublished; the inode knows of it.
+   * @returns whether the bytes are there
+   */
+  adopt(inode: Inode, ranges: IntervalSet): boolean;
   /** Its last handle is closed. */
   release(inode: Inode): void;
   /**
@@ -52,7 +60,7 @@ export interface DataPath {
    */
   setAside(inode: Inode): Promise<string | undefined>;
   /** Nothing of it will be published any more. */
-  forget(inode: Inode): void;
+  forget(file: { readonly ino: Ino }): void;
   /** Allocated 512-byte units. */
   blocks(attr: Attr): Result<number>;
 }

@@ -1,6 +1,6 @@
 /** Chooses the way to a file's bytes: a file belongs to one group all its life. */
 import { type Attr, isRegular } from '../../common/attr.ts';
-import type { GroupId } from '../../common/ids.ts';
+import type { GroupId, Ino } from '../../common/ids.ts';
 import type { TaskGroup } from '../../common/lifecycle.ts';
 import type { StoreSpace } from '../../peer/chunk-store.ts';
 import type { Result } from '../driver/driver.ts';
@@ -30,6 +30,12 @@ export class FileData {
 
   isLocal(file: { readonly rg: GroupId }): boolean {
     return this.#options.view.leads(file.rg);
+  }
+
+  /** What an earlier process has left of it will never be published. */
+  forget(left: { readonly ino: Ino; readonly isLocal: boolean }): void {
+    const { local, remote } = this.#options;
+    (left.isLocal ? local : remote).forget(left);
   }
 
   /** Allocated 512-byte units of any inode. */

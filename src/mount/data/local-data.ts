@@ -8,6 +8,7 @@ import type { RequestContext, Result } from '../driver/driver.ts';
 import type { Inode } from '../vfs/inode.ts';
 import type { DataPath, HomeState, Publish } from './data-path.ts';
 import type { Rights } from './rights.ts';
+import type { WriteJournal } from './write-journal.ts';
 
 /** A file that is cut again and again meanwhile is somebody else's quarrel. */
 const TRIES = 5;
@@ -16,6 +17,7 @@ export interface LocalDataOptions {
   readonly store: ChunkStore;
   readonly home: Pick<Home, 'created' | 'follow' | 'isRemoved' | 'isSettled' | 'settle' | 'cut'>;
   readonly rights: Rights;
+  readonly journal: Pick<WriteJournal, 'wrote' | 'left' | 'clean'>;
   /** The inode takes over what the metaserver says now. */
   refresh(inode: Inode, waiter: RequestContext | undefined): Promise<void>;
 }
@@ -63,9 +65,14 @@ export class LocalData implements DataPath {
     const right = rights.to(inode);
     home.follow(inode.ino, right.lseq);
     const done = store.commit(right, inode.ino, { kind: 'write', offset, data });
-    if (done instanceof Promise) return done.then(() => inode.wrote(end, now));
-    inode.wrote(end, now);
+    if (done instanceof Promise) return done.then(() => this.#wrote(inode, end, now));
+    this.#wrote(inode, end, now);
     return undefined;
+  }
+
+  #wrote(inode: Inode, end: number, now: Timespec): void {
+    inode.wrote(end, now);
+    this.#options.journal.wrote(inode, undefined);
   }
 
   async publish(inode: Inode, waiter: RequestContext | undefined, publish: Publish): Promise<void> {
@@ -75,6 +82,7 @@ export class LocalData implements DataPath {
     if (dirty === undefined) return;
     const state = this.#state(inode);
     inode.published(await publish(state, dirty), dirty, state);
+    this.#options.journal.left(inode, []);
   }
 
   async again(inode: Inode, waiter: RequestContext | undefined): Promise<void> {
@@ -104,6 +112,16 @@ export class LocalData implements DataPath {
     await home.cut(rights.to(inode), inode.ino, size);
   }
 
+  resized(inode: Inode): void {
+    this.#options.journal.left(inode, []);
+  }
+
+  /** The bytes are in their place. What was cut before them is not known to be on the disk. */
+  adopt(inode: Inode): boolean {
+    inode.cut = { size: 0 };
+    return true;
+  }
+
   release(inode: Inode): void {
     this.#options.store.release(inode.ino);
   }
@@ -113,8 +131,9 @@ export class LocalData implements DataPath {
     return undefined;
   }
 
-  forget(): void {
-    // The bytes go when the metaserver says that the file is gone.
+  /** The bytes go when the metaserver says that the file is gone. */
+  forget({ ino }: { readonly ino: Ino }): void {
+    this.#options.journal.clean(ino);
   }
 
   blocks(attr: Attr): Result<number> {

@@ -19,6 +19,7 @@ import { LocalData } from './local-data.ts';
 import { RemoteData } from './remote-data.ts';
 import { type ReadCounts, RemoteReader } from './remote-reader.ts';
 import { type ClusterView, Rights } from './rights.ts';
+import type { WriteJournal } from './write-journal.ts';
 import type { WritebackFiles } from './writeback-files.ts';
 
 export interface NodeData {
@@ -31,6 +32,7 @@ export interface NodeData {
   readonly view: ClusterView;
   readonly versions: KnownVersions;
   readonly files: WritebackFiles;
+  readonly journal: WriteJournal;
   readonly counts: ReadCounts;
 }
 

@@ -17,6 +17,7 @@ import type { HomeAttempt, HomeCalls } from './home-calls.ts';
 import type { DataVersion, KnownVersions } from './known-versions.ts';
 import type { RemoteReader } from './remote-reader.ts';
 import type { Rights } from './rights.ts';
+import type { WriteJournal } from './write-journal.ts';
 import type { WritebackFiles } from './writeback-files.ts';
 import { Written } from './written.ts';
 
@@ -28,6 +29,7 @@ const SECTOR_BYTES = 512;
 
 export interface RemoteDataOptions {
   readonly files: WritebackFiles;
+  readonly journal: Pick<WriteJournal, 'wrote' | 'left' | 'clean'>;
   readonly client: Pick<ChunkClient, 'write' | 'cut' | 'sync'>;
   readonly calls: HomeCalls;
   readonly reader: RemoteReader;
@@ -97,6 +99,7 @@ export class RemoteData implements DataPath {
     written.add(offset, offset + data.length);
     inode.wrote(offset + data.length, now);
     this.#waitingBytes += written.unsentBytes - before;
+    this.#options.journal.wrote(inode, { start: offset, end: offset + data.length });
     if (this.#waitingBytes >= WAITING_BYTES && !written.queue.isBusy) {
       this.#options.tasks.run(async () => {
         await written.queue.run(() => this.#send(inode, written, undefined));
@@ -117,6 +120,7 @@ export class RemoteData implements DataPath {
         this.#carry(inode.ino, attr, before, ranges);
         inode.published(attr, dirty, state);
         written.published();
+        this.#options.journal.left(inode, written.ranges());
       } catch (error) {
         written.failed();
         throw error;
@@ -159,6 +163,10 @@ export class RemoteData implements DataPath {
     );
   }
 
+  resized(inode: Inode): void {
+    this.#options.journal.left(inode, this.#written.get(inode.ino)?.ranges() ?? []);
+  }
+
   /** The home hears of it with the next call at the latest, so nobody waits for this one. */
   async cut(inode: Inode, size: number): Promise<void> {
     const { client, log, rights, tasks, versions } = this.#options;
@@ -167,6 +175,7 @@ export class RemoteData implements DataPath {
       const before = written.unsentBytes;
       written.clip(size);
       this.#waitingBytes += written.unsentBytes - before;
+      this.#options.journal.left(inode, written.ranges());
     }
     versions.drop(inode.ino);
     tasks.run(async () => {
@@ -182,28 +191,49 @@ export class RemoteData implements DataPath {
     });
   }
 
+  adopt(inode: Inode, ranges: IntervalSet): boolean {
+    const last = ranges.ranges().at(-1);
+    if (last === undefined) return true;
+    const size = this.#options.files.adopt(inode.ino);
+    if (size === undefined || size < last.end) return false;
+    const written = this.#of(inode.ino);
+    for (const { start, end } of ranges.ranges()) written.add(start, end);
+    this.#waitingBytes += ranges.bytes;
+    return true;
+  }
+
   release(inode: Inode): void {
     this.#options.reader.forget(inode.ino);
   }
 
   async setAside(inode: Inode): Promise<string | undefined> {
-    const { files, reader } = this.#options;
+    const { files, journal, reader } = this.#options;
     const written = this.#written.get(inode.ino);
-    if (written === undefined) return undefined;
+    if (written === undefined) {
+      journal.clean(inode.ino);
+      return undefined;
+    }
     await written.queue.drain();
     reader.drop(inode.ino);
     this.#written.delete(inode.ino);
     this.#waitingBytes -= written.unsentBytes;
-    return files.setAside(inode.ino, inode.lseq);
+    const kept = files.setAside(inode.ino, inode.lseq);
+    journal.clean(inode.ino);
+    return kept;
   }
 
-  forget(inode: Inode): void {
-    const written = this.#written.get(inode.ino);
-    this.#options.reader.drop(inode.ino);
-    if (written === undefined) return;
-    this.#written.delete(inode.ino);
-    if (written.queue.isBusy) this.#options.tasks.run(() => this.#dropSent(inode.ino, written));
-    else this.#drop(inode.ino, written);
+  forget({ ino }: { readonly ino: Ino }): void {
+    const { files, journal, reader, tasks } = this.#options;
+    const written = this.#written.get(ino);
+    reader.drop(ino);
+    const wasLeft = journal.clean(ino);
+    if (written === undefined) {
+      if (wasLeft) files.discard(ino);
+      return;
+    }
+    this.#written.delete(ino);
+    if (written.queue.isBusy) tasks.run(() => this.#dropSent(ino, written));
+    else this.#drop(ino, written);
   }
 
   /** Whoever sends it still reads the bytes, and gives back what does not arrive. */

@@ -1,18 +1,24 @@
 /**
  * writeback/<ino>: bytes written to files of other peers, each at its own offset, until they are
- * published. Never synced: the home is where they become durable.
+ * published. Never synced: the home is where they become durable. A name stands for what counts at
+ * every moment, since the next process of the node goes by it.
  */
-import { mkdirSync, readdirSync } from 'node:fs';
-import { mkdir, rename } from 'node:fs/promises';
+import { mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { FsError, toFsError } from '../../common/errno.ts';
-import type { Ino } from '../../common/ids.ts';
+import { asIno, type Ino } from '../../common/ids.ts';
 import { hostFileIo as io } from '../../peer/file-io.ts';
+
+const NOTHING_COUNTS = { counts: (): boolean => false, isDoubtful: false };
+
+const isIno = (name: string): boolean => /^[0-9]+$/.test(name);
+const inoOf = (name: string): Ino => asIno(Number(name));
 
 export class WritebackFiles {
   readonly #dir: string;
   readonly #aside: string;
   readonly #fds = new Map<Ino, number>();
+  #discarded = 0;
 
   /** @param aside where what cannot be published is kept */
   constructor(dir: string, aside: string) {
@@ -21,22 +27,34 @@ export class WritebackFiles {
   }
 
   /** Kept for people: each byte at its place in the file, the rest a hole. @returns the path */
-  async setAside(ino: Ino, lseq: number): Promise<string> {
-    const fd = this.#fds.get(ino);
-    if (fd !== undefined) io.close(fd);
-    this.#fds.delete(ino);
-    const kept = join(this.#aside, `${ino}.${lseq}`);
-    await mkdir(this.#aside, { recursive: true, mode: 0o700 });
-    await rename(join(this.#dir, String(ino)), kept);
-    return kept;
+  setAside(ino: Ino, lseq: number): string {
+    this.#close(ino);
+    return this.#moveAside(String(ino), lseq);
   }
 
-  /** Throws away what an earlier process left. @returns the inos concerned */
-  async clear(): Promise<string[]> {
+  /**
+   * Throws away what an earlier process left.
+   * @param left.counts what of it is to be published still
+   * @param left.isDoubtful the rest may count as well: it is kept aside
+   * @returns names of what was thrown away or kept aside
+   */
+  async clear(
+    left: { counts(ino: Ino): boolean; readonly isDoubtful: boolean } = NOTHING_COUNTS,
+  ): Promise<string[]> {
     mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
-    const left = readdirSync(this.#dir);
-    for (const name of left) await io.unlink(join(this.#dir, name));
-    return left;
+    const gone = readdirSync(this.#dir).filter((name) => !isIno(name) || !left.counts(inoOf(name)));
+    for (const name of gone) {
+      if (left.isDoubtful && isIno(name)) this.#moveAside(name, 0);
+      else await io.unlink(join(this.#dir, name));
+    }
+    return gone.filter(isIno);
+  }
+
+  /** Takes over what an earlier process left. @returns its length; undefined: there is none */
+  adopt(ino: Ino): number | undefined {
+    const size = io.stat(join(this.#dir, String(ino)))?.size;
+    if (size !== undefined) this.#descriptor(ino);
+    return size;
   }
 
   /** @throws FsError ENOSPC */
@@ -62,16 +80,38 @@ export class WritebackFiles {
 
   /** Everything of it is published, or never will be. */
   discard(ino: Ino): void {
-    const fd = this.#fds.get(ino);
-    if (fd === undefined) return;
-    this.#fds.delete(ino);
-    io.close(fd);
-    io.unlink(join(this.#dir, String(ino))).catch(() => undefined);
+    this.#close(ino);
+    this.#discarded += 1;
+    // Its name is free at once: the next bytes of the file must not be unlinked with these.
+    const gone = join(this.#dir, `gone-${this.#discarded}`);
+    try {
+      renameSync(join(this.#dir, String(ino)), gone);
+    } catch {
+      // There is none; or the next start removes what no range is left of.
+      return;
+    }
+    io.unlink(gone).catch(() => undefined);
   }
 
   closeAll(): void {
     for (const fd of this.#fds.values()) io.close(fd);
     this.#fds.clear();
+  }
+
+  #close(ino: Ino): void {
+    const fd = this.#fds.get(ino);
+    if (fd !== undefined) io.close(fd);
+    this.#fds.delete(ino);
+  }
+
+  #moveAside(name: string, lseq: number): string {
+    let kept = join(this.#aside, `${name}.${lseq}`);
+    for (let nth = 1; io.stat(kept) !== undefined; nth += 1) {
+      kept = join(this.#aside, `${name}.${lseq}.${nth}`);
+    }
+    mkdirSync(this.#aside, { recursive: true, mode: 0o700 });
+    renameSync(join(this.#dir, name), kept);
+    return kept;
   }
 
   #descriptor(ino: Ino): number {

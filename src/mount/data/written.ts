@@ -80,6 +80,13 @@ export class Written {
     return [this.#unsent, this.#sent, this.#publishing].flatMap((set) => set.within(start, end));
   }
 
+  /** All that counts. */
+  ranges(): readonly Interval[] {
+    const all = new IntervalSet();
+    for (const set of [this.#unsent, this.#sent, this.#publishing]) all.addAll(set);
+    return all.ranges();
+  }
+
   covers(start: number, end: number): boolean {
     const all = new IntervalSet();
     for (const range of this.within(start, end)) all.add(range.start, range.end);

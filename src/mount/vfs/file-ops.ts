@@ -293,7 +293,7 @@ export class FileOps implements FileOperations {
     if (inode.gone) return work();
     const kind = inode.writers > 0 ? 'exclusive' : need;
     const run = (): Result<T> => {
-      inode.lseq = Math.max(inode.lseq, leases.lseqOf(ino));
+      this.#shared.publisher.follow(inode);
       this.#shared.kernel.note(ino);
       return work();
     };
@@ -397,6 +397,7 @@ export class FileOps implements FileOperations {
     const attr = await this.#shared.meta.setattr(context, inode.ino, { ...changes, cuts, cut });
     inode.update(attr);
     inode.resized();
+    path.resized(inode);
     if (attr.cuts > cuts) await path.cut(inode, size, context);
   }
 }

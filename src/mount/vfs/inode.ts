@@ -115,6 +115,11 @@ export class Inode {
     this.#dirty = { end: Math.max(this.#dirty?.end ?? 0, end), mtime: now };
   }
 
+  /** An earlier process of the node has written this and not published it. */
+  restore(dirty: DirtyAttr): void {
+    this.#dirty = dirty;
+  }
+
   /** `dirty` reached the metaserver, which answered `attr`; later writes stay dirty. */
   published(attr: Attr, dirty: DirtyAttr, under: HomeState): void {
     this.update(attr);

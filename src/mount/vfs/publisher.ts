@@ -7,6 +7,7 @@ import type { Logger } from '../../common/log.ts';
 import type { HomeState } from '../data/data-path.ts';
 import type { FileData } from '../data/file-data.ts';
 import { interruptible } from '../data/patience.ts';
+import type { WriteJournal } from '../data/write-journal.ts';
 import type { AttrChanges, RequestContext } from '../driver/driver.ts';
 import type { Leases } from '../leases.ts';
 import type { MetaClient } from '../meta-client.ts';
@@ -22,6 +23,7 @@ export interface PublisherOptions {
   readonly meta: MetaClient;
   readonly leases: Leases;
   readonly data: FileData;
+  readonly journal: Pick<WriteJournal, 'rose'>;
   readonly inodes: InodeTable;
   readonly log: Logger;
 }
@@ -30,6 +32,7 @@ export class Publisher {
   readonly #meta: MetaClient;
   readonly #leases: Leases;
   readonly #data: FileData;
+  readonly #journal: Pick<WriteJournal, 'rose'>;
   readonly #inodes: InodeTable;
   readonly #log: Logger;
 
@@ -37,8 +40,17 @@ export class Publisher {
     this.#meta = options.meta;
     this.#leases = options.leases;
     this.#data = options.data;
+    this.#journal = options.journal;
     this.#inodes = options.inodes;
     this.#log = options.log;
+  }
+
+  /** Calls about the file go under the lease this mount has now. */
+  follow(inode: Inode): void {
+    const lseq = this.#leases.lseqOf(inode.ino);
+    if (lseq <= inode.lseq) return;
+    inode.lseq = lseq;
+    this.#journal.rose(inode);
   }
 
   /**
@@ -180,7 +192,7 @@ export class Publisher {
       const held = this.#leases.mayWrite(ino);
       if (!held) await this.#leases.use(undefined, ino, 'exclusive');
       try {
-        inode.lseq = Math.max(inode.lseq, this.#leases.lseqOf(ino));
+        this.follow(inode);
         await this.#flush(inode, undefined);
         inode.fenced = false;
       } finally {

@@ -9,10 +9,12 @@ import type { Ino } from '../../common/ids.ts';
 import { TaskGroup } from '../../common/lifecycle.ts';
 import type { Logger } from '../../common/log.ts';
 import type { FileData } from '../data/file-data.ts';
+import type { WriteJournal } from '../data/write-journal.ts';
 import type { FileSystem } from '../driver/driver.ts';
 import type { KernelCache } from '../kernel-cache.ts';
 import type { LeasedFiles, Leases } from '../leases.ts';
 import type { MetaClient } from '../meta-client.ts';
+import { adopt } from './adoption.ts';
 import { DirOps } from './dir-ops.ts';
 import { FileOps } from './file-ops.ts';
 import { InodeTable } from './inode.ts';
@@ -27,6 +29,7 @@ export interface VfsOptions {
   readonly leases: Leases;
   readonly kernel: KernelCache;
   readonly data: FileData;
+  readonly journal: WriteJournal;
   readonly clock: Clock;
   readonly log: Logger;
   readonly showAs: { readonly uid: number | undefined; readonly gid: number | undefined };
@@ -34,6 +37,7 @@ export interface VfsOptions {
 
 /** Binds the methods of the operation families into one object a driver can use. */
 export class Vfs {
+  readonly #options: VfsOptions;
   readonly #inodes: InodeTable;
   readonly #publisher: Publisher;
   readonly #files: FileOps;
@@ -45,6 +49,7 @@ export class Vfs {
 
   constructor(options: VfsOptions) {
     const { log } = options;
+    this.#options = options;
     this.#data = options.data;
     this.#leases = options.leases;
     this.#inodes = new InodeTable((inode) => this.#data.of(inode).forget(inode));
@@ -90,6 +95,14 @@ export class Vfs {
   publishAll(): Promise<number> {
     this.#unlinked.retry();
     return this.#publisher.publishAll();
+  }
+
+  /**
+   * What an earlier process of the node left unpublished is this mount's to publish.
+   * @throws FsError the metaserver does not answer; what is left stays in the journal
+   */
+  adopt(): Promise<void> {
+    return adopt({ ...this.#options, inodes: this.#inodes });
   }
 
   /** This mount may not publish any more what it wrote under the leases it lost. */
