@@ -12,7 +12,8 @@ export const checksum = (bytes: Uint8Array, offset: number, length: number): num
   native.crc32c(0, bytes, offset, length);
 
 export class MemoryJournal implements JournalSink {
-  content = new Uint8Array();
+  #room = new Uint8Array(4096);
+  #bytes = 0;
   /** How often it was appended to, and written anew. */
   appended = 0;
   replaced = 0;
@@ -20,27 +21,43 @@ export class MemoryJournal implements JournalSink {
   isFull = false;
 
   get bytes(): number {
-    return this.content.length;
+    return this.#bytes;
+  }
+
+  get content(): Uint8Array {
+    return this.#room.subarray(0, this.#bytes);
   }
 
   append(record: Uint8Array): void {
     this.#check();
     this.appended += 1;
-    this.content = new Uint8Array(Buffer.concat([this.content, record]));
+    this.#put(record);
   }
 
   replace(content: Uint8Array): void {
     this.#check();
     this.replaced += 1;
-    this.content = content.slice();
+    this.#bytes = 0;
+    this.#put(content);
   }
 
   empty(): void {
-    this.content = new Uint8Array();
+    this.#bytes = 0;
   }
 
   close(): void {
     this.isFull = true;
+  }
+
+  #put(bytes: Uint8Array): void {
+    const length = this.#bytes + bytes.length;
+    if (length > this.#room.length) {
+      const room = new Uint8Array(2 * length);
+      room.set(this.content);
+      this.#room = room;
+    }
+    this.#room.set(bytes, this.#bytes);
+    this.#bytes = length;
   }
 
   #check(): void {

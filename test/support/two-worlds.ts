@@ -127,6 +127,12 @@ export class TwoWorlds implements CallHooks {
    * @param session whether the metaserver has ended its session meanwhile
    */
   async kill(node: WorldNode, session: 'goes on' | 'is over'): Promise<WorldNode> {
+    const boot = await this.die(node, session);
+    return boot();
+  }
+
+  /** As kill. @returns what starts the next process */
+  async die(node: WorldNode, session: 'goes on' | 'is over'): Promise<() => Promise<WorldNode>> {
     node.isDead = true;
     this.#nodes.delete(node.name);
     node.close();
@@ -134,12 +140,8 @@ export class TwoWorlds implements CallHooks {
     await this.engine.detach(node.peerSession);
     await turns();
     const follows = session === 'goes on' ? node.mountSession : undefined;
-    return this.#start(
-      node.name,
-      node.store.crashed(() => true),
-      node.cache,
-      follows,
-    );
+    const store = node.store.crashed(() => true);
+    return () => this.#start(node.name, store, node.cache, follows);
   }
 
   /** It dies, for now. */
@@ -151,6 +153,11 @@ export class TwoWorlds implements CallHooks {
     await this.execute(node.mountSession, LEAVE);
     await this.engine.detach(node.peerSession);
     await turns();
+  }
+
+  /** The journal of a machine. */
+  journalPath(name: string): string {
+    return join(this.dir, `journal-${name}`);
   }
 
   /** Everything in the background is done. */

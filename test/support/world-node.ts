@@ -142,7 +142,7 @@ export class WorldNode {
       join(worlds.dir, `lost+found-${name}`),
     );
     const { clusterId } = engine;
-    const path = join(worlds.dir, `journal-${name}`);
+    const path = worlds.journalPath(name);
     const place = { path, clusterId, bootId: parts.bootId, log: silentLogger };
     const { problem, state } = readMountJournal(place);
     await files.clear({
@@ -241,6 +241,11 @@ export class WorldNode {
     return readdirSync(dir);
   }
 
+  /** Its leases run out. */
+  expire(): void {
+    this.#leases.expire();
+  }
+
   close(): void {
     this.#leases.close();
     this.files.closeAll();
@@ -263,7 +268,8 @@ export class WorldNode {
     this.#checkAlive();
     const result = await this.#worlds.execute(this.mountSession, op, id, learn);
     await this.#worlds.answering(this.name, op);
-    return result;
+    // A process that is gone does nothing with an answer.
+    return this.isDead ? new Promise(() => undefined) : result;
   }
 
   async #fetchAttr(ino: Ino): Promise<{ readonly size: number; readonly cuts: number }> {

@@ -116,9 +116,8 @@ export class LocalData implements DataPath {
     this.#options.journal.left(inode, []);
   }
 
-  /** The bytes are in their place. What was cut before them is not known to be on the disk. */
-  adopt(inode: Inode): boolean {
-    inode.cut = { size: 0 };
+  /** The bytes are in their place; cuts are synced before the first publication (H3, D4). */
+  adopt(): boolean {
     return true;
   }
 
