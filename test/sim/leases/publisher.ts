@@ -37,7 +37,9 @@ export class Publisher {
     this.#dirty.set(ino, dirty);
     const known = dirty.pages.get(page);
     if (known === undefined || known.version < content.version) dirty.pages.set(page, content);
-    if (known !== undefined && this.#world.random.chance(0.2)) this.#sentLate(ino, page, known);
+    // One publication of a file runs at a time.
+    const mayBeSent = known !== undefined && !this.#running.has(ino);
+    if (mayBeSent && this.#world.random.chance(0.2)) this.#sentLate(ino, page, known);
     dirty.isSizeDirty = true;
     dirty.lseq = Math.max(dirty.lseq, lseq);
     this.sizes.set(ino, checker.nextVersion());
