@@ -46,6 +46,14 @@ interface Ending {
   readonly isSilent: boolean;
 }
 
+const EVICTION: Ending = {
+  code: EVICTED,
+  message: 'this mount did not answer in time: it starts anew',
+  isSilent: true,
+};
+
+const SUCCESSION: Ending = { code: SESSION_ENDED, message: TAKEN_OVER, isSilent: false };
+
 type LiveState = Pick<Session, 'sepoch' | 'nodeId' | 'kind' | 'instance' | 'follows'>;
 
 export interface OpenedSession {
@@ -139,8 +147,7 @@ export class SessionTable {
   evict(session: Session): Promise<void> {
     // Nothing it still says counts from now on, nor is it told that it lives.
     session.ended = true;
-    const message = 'this mount did not answer in time: it starts anew';
-    return this.#remove(session, { code: EVICTED, message, isSilent: true });
+    return this.#remove(session, EVICTION);
   }
 
   #remove(session: Session, why: Ending): Promise<void> {
@@ -158,7 +165,7 @@ export class SessionTable {
     const { nodeId, kind, instance, follows = [] } = identity;
     const place = `${nodeId} ${kind}`;
     const known = this.#sessions.get(place);
-    if (known?.instance === instance) {
+    if (known?.instance === instance && !known.ended) {
       if (kind === 'peer') await this.#roster.reenrol(identity);
       return { session: known, resumed: true };
     }
@@ -171,7 +178,7 @@ export class SessionTable {
         this.#sessions.set(place, session);
         return { session, resumed: true };
       }
-      await this.#endLive(known, { code: SESSION_ENDED, message: TAKEN_OVER, isSilent: false });
+      await this.#endLive(known, known.instance === instance ? EVICTION : SUCCESSION);
     }
     const session = await this.#register(identity);
     this.#sessions.set(place, session);

@@ -159,6 +159,17 @@ describe('an evicted session', () => {
     assert.deepEqual([session.sepoch, session.ended], [1, false]);
   });
 
+  it('is over for its own process too, which comes back a moment before that is written', async () => {
+    const { life, ada, bob, ino } = await cluster();
+    await bob.ask(chmodOp(ino, 0o600));
+    life.clock.advance(10_000);
+    const opening = life.engine.openSession(mountNamed('ada', 1n, []));
+    life.engine.sweep();
+    const { session, resumed } = await opening;
+    assert.notEqual(session.sid, ada.session.sid);
+    assert.deepEqual([resumed, session.ended, ada.closed], [false, false, 'evicted']);
+  });
+
   it('may be one that was handed over: its follower may be evicted too', async () => {
     const { life, ada, bob, ino } = await cluster();
     await bob.ask(chmodOp(ino, 0o600));
