@@ -177,6 +177,17 @@ export class MountLeases implements AsyncDisposable {
     this.vfs?.evicted();
   }
 
+  /** @returns whether the server has heard that nothing of before is held */
+  async #told(): Promise<boolean> {
+    try {
+      await this.#known().settled(this.vfs?.openInos() ?? []);
+      return true;
+    } catch (error) {
+      if (!(error instanceof FsError)) throw error;
+      return false;
+    }
+  }
+
   /**
    * The server knows nothing of what is held here, and lets nobody do anything until this mount has
    * let go of it.
@@ -191,6 +202,6 @@ export class MountLeases implements AsyncDisposable {
       await delay(RETRY_MS);
     }
     await this.kernel.settled();
-    if (isNow()) await this.#known().settled(this.vfs?.openInos() ?? []);
+    while (isNow() && !(await this.#told())) await delay(RETRY_MS);
   }
 }

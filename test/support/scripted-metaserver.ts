@@ -22,6 +22,8 @@ type Call = ServerDuplexStream<ClientFrame, ServerFrame>;
 type KeepAliveCall = ServerDuplexStream<KeepAliveFrame, KeepAliveReply>;
 
 export class ScriptedMetaserver implements AsyncDisposable {
+  /** Of the life of the metaserver it plays. */
+  epoch = 1n;
   /** Streams that said Hello since the start. */
   hellos = 0;
   hello: Hello | undefined;
@@ -77,7 +79,7 @@ export class ScriptedMetaserver implements AsyncDisposable {
         resumed: true,
         clusterName: 'test',
         groups: [],
-        serverEpoch: 1n,
+        serverEpoch: this.epoch,
       },
     });
   }

@@ -248,6 +248,7 @@ export class SessionClient implements AsyncDisposable {
       });
       this.#failAll(new FsError('EIO', 'the metaserver gave up this session'));
     }
+    if (before !== undefined && before.serverEpoch !== welcome.serverEpoch) this.#failSettled();
     this.#options.onWelcome(welcome);
     this.#setUp(true);
     this.#first.resolve(welcome);
@@ -333,6 +334,15 @@ export class SessionClient implements AsyncDisposable {
     const waitedMs = this.#options.bootMs() - this.#dialledMs;
     if (waitedMs >= CONNECT_MS_MAX && !this.#line.isConnected) this.restart('no connection');
     else if (waitedMs >= WELCOME_MS_MAX) this.restart('no welcome');
+  }
+
+  /** What was told to a server of before: this one must hear it when it is true for it. */
+  #failSettled(): void {
+    for (const [id, pending] of this.#pending) {
+      if (pending.request.op?.$case !== 'settled') continue;
+      this.#forget(id, pending);
+      pending.answer.reject(new FsError('ESTALE', 'the metaserver was started anew'));
+    }
   }
 
   #failAll(error: FsError): void {

@@ -59,6 +59,23 @@ function waiter(): Waiter {
   return { interrupt: undefined, interrupted: false, waitsFor: undefined };
 }
 
+test('what was told to a metaserver of before is not told to the next one', async (t) => {
+  const { server, client } = await connect(t);
+  const told = client.request({ $case: 'settled', value: { open: [] } });
+  await server.until(() => server.requests.length === 1);
+  server.drop();
+  await server.until(() => server.requests.length === 2);
+  assert.equal(server.requests[1]?.op?.$case, 'settled', 'to the same one, once more');
+  server.epoch = 2n;
+  server.drop();
+  await assert.rejects(told, { code: 'ESTALE' });
+  const asked = client.request(STATFS);
+  await server.until(() => server.requests.length === 3);
+  assert.equal(server.requests[2]?.op?.$case, 'statfs');
+  server.reply(server.requests[2]?.id ?? 0n);
+  await asked;
+});
+
 test('what is unanswered at a lost stream is sent again in order, under the same ids', async (t) => {
   const { server, client } = await connect(t);
   const asked = [1n, 2n, 3n].map((unique) =>
