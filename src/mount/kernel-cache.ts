@@ -26,6 +26,8 @@ export interface KernelCache {
    * nothing to forget.
    */
   forgetAttributes(ino: Ino): Promise<void> | undefined;
+  /** Data of a part of the file; as forget. */
+  forgetRange(ino: Ino, offset: number, length: number): Promise<void> | undefined;
   /**
    * The file is at least so long. Resolves when the kernel has that size, to false when it does
    * not know the file; undefined: there is no kernel.

@@ -7,6 +7,8 @@ export class FakeKernelCache implements KernelCache {
   readonly forgotten: Ino[] = [];
   /** Whose attributes alone it was made to forget. */
   readonly unsettled: Ino[] = [];
+  /** Parts of files it was made to forget. */
+  readonly ranges: (readonly [offset: number, length: number])[] = [];
   /** Sizes it was told by themselves. */
   readonly grown: number[] = [];
 
@@ -33,6 +35,11 @@ export class FakeKernelCache implements KernelCache {
 
   forgetAttributes(ino: Ino): Promise<void> {
     this.unsettled.push(ino);
+    return Promise.resolve();
+  }
+
+  forgetRange(_ino: Ino, ...range: readonly [offset: number, length: number]): Promise<void> {
+    this.ranges.push(range);
     return Promise.resolve();
   }
 

@@ -20,7 +20,13 @@ import type {
 } from '../driver/driver.ts';
 import { type FileHandle, HandleTable } from './handles.ts';
 import { type Inode, inOrder } from './inode.ts';
-import { growKernel, unsettleKernel } from './kernel-size.ts';
+import {
+  attempt,
+  dropOldPages,
+  growKernel,
+  unsettleKernel,
+  type WriteAttempt,
+} from './kernel-answers.ts';
 import { notByName, refresh } from './refresh.ts';
 import {
   changedEntryStat,
@@ -39,10 +45,11 @@ const O_APPEND = 0o2000;
 
 const RESIZE_TRIES = 5;
 
-/** @throws FsError EIO once, when something written here was lost to others */
-function reportLoss(inode: Inode): void {
-  if (!inode.unreported) return;
-  inode.unreported = false;
+/** @throws FsError EIO once for each descriptor, when something written here was lost to others */
+function reportLoss(handle: FileHandle): void {
+  const { inode } = handle;
+  if (!handle.writes || handle.lossesTold === inode.losses) return;
+  handle.lossesTold = inode.losses;
   throw new FsError('EIO', `what was written to ino ${inode.ino} is in lost+found of this machine`);
 }
 
@@ -156,34 +163,45 @@ export class FileOps implements FileOperations {
 
   read(context: RequestContext, fh: Fh, offset: number, target: Uint8Array): Result<number> {
     const { inode } = this.#handles.get(fh);
+    inode.readsBegun += 1;
     return this.#leased(context, inode, 'shared', () => this.#read(context, inode, offset, target));
   }
 
   write(context: RequestContext, write: WriteNode): Result<void> {
+    return this.#write(context, write, attempt(this.#handles.get(write.fh).inode));
+  }
+
+  #write(context: RequestContext, write: WriteNode, on: WriteAttempt): Result<void> {
     const handle = this.#handles.get(write.fh);
     const { inode } = handle;
     if (write.mapped && inode.fencedStores)
       throw new FsError('EIO', `a late store to ${inode.ino}`);
-    const tried = this.#leased(context, inode, 'exclusive', () => this.#tryWrite(handle, write));
+    const tried = this.#leased(context, inode, 'exclusive', () =>
+      this.#tryWrite(handle, write, on),
+    );
     return tried instanceof Promise
-      ? tried.then((wait) => this.#goOn(context, write, wait))
-      : this.#goOn(context, write, tried);
+      ? tried.then((wait) => this.#goOn(context, write, on, wait))
+      : this.#goOn(context, write, on, tried);
   }
 
   /** Waits without the lease: what it waits for may wait for who waits for the lease. */
   #goOn(
     context: RequestContext,
     write: WriteNode,
+    on: WriteAttempt,
     wait: (() => Promise<unknown>) | undefined,
   ): Result<void> {
-    if (wait === undefined) return this.#wrote(context, write);
+    if (wait === undefined) return this.#wrote(context, write, on);
     context.waitsFor = 'disk';
-    return wait().then(() => this.write(context, write));
+    return wait().then(() => this.#write(context, write, on));
   }
 
-  #wrote(context: RequestContext, write: WriteNode): Result<void> {
-    if (!write.killSuidGid) return undefined;
-    return this.#setattr(context, this.#handles.get(write.fh).inode, { killSuidGid: true });
+  #wrote(context: RequestContext, write: WriteNode, on: WriteAttempt): Result<void> {
+    const { inode } = this.#handles.get(write.fh);
+    const dropped = write.mapped ? undefined : dropOldPages(this.#shared, inode, write, on);
+    if (!write.killSuidGid) return dropped;
+    const changed = this.#setattr(context, inode, { killSuidGid: true });
+    return dropped === undefined ? changed : dropped.then(() => changed);
   }
 
   #read(context: RequestContext, inode: Inode, offset: number, target: Uint8Array): Result<number> {
@@ -195,7 +213,11 @@ export class FileOps implements FileOperations {
   }
 
   /** Under the lease. @returns what to wait for before it can be tried again */
-  #tryWrite(handle: FileHandle, write: WriteNode): Result<(() => Promise<unknown>) | undefined> {
+  #tryWrite(
+    handle: FileHandle,
+    write: WriteNode,
+    on: WriteAttempt,
+  ): Result<(() => Promise<unknown>) | undefined> {
     const { inode } = handle;
     const path = this.#shared.data.of(inode);
     if (inode.resizing || path.mustPrepare(inode)) {
@@ -209,6 +231,7 @@ export class FileOps implements FileOperations {
     const offset = handle.append ? inode.size : write.offset;
     const end = offset + write.data.length;
     if (end > FILE_BYTES_MAX) throw new FsError('EFBIG', `write at ${offset} of ino ${inode.ino}`);
+    on.offset = offset;
     const written = path.write(inode, offset, write.data, this.#shared.clock.realtime());
     if (!(written instanceof Promise)) return undefined;
     inode.track(written);
@@ -216,17 +239,18 @@ export class FileOps implements FileOperations {
   }
 
   flush(context: RequestContext, fh: Fh): Result<void> {
-    const { inode } = this.#handles.get(fh);
-    reportLoss(inode);
+    const handle = this.#handles.get(fh);
+    const { inode } = handle;
+    reportLoss(handle);
     if (inode.dirty === undefined) return undefined;
-    return this.#shared.publisher.publish(inode, context).then(() => reportLoss(inode));
+    return this.#shared.publisher.publish(inode, context).then(() => reportLoss(handle));
   }
 
   async fsync(context: RequestContext, fh: Fh): Promise<void> {
-    const { inode } = this.#handles.get(fh);
-    reportLoss(inode);
-    await this.#shared.publisher.sync(inode, context);
-    reportLoss(inode);
+    const handle = this.#handles.get(fh);
+    reportLoss(handle);
+    await this.#shared.publisher.sync(handle.inode, context);
+    reportLoss(handle);
   }
 
   async release(fh: Fh): Promise<void> {
@@ -335,7 +359,7 @@ export class FileOps implements FileOperations {
     if (writes) inode.writers++;
     const append = (flags & O_APPEND) !== 0 && writes;
     return {
-      fh: this.#handles.open({ inode, append, writes }),
+      fh: this.#handles.open({ inode, append, writes, lossesTold: inode.losses }),
       directIo: append,
       get keepCache() {
         return leases.validMs(inode.ino) > 0;

@@ -8,6 +8,8 @@ export interface FileHandle {
   /** Every write goes to the end of the file, wherever the kernel thinks that is. */
   readonly append: boolean;
   readonly writes: boolean;
+  /** Of the losses of its inode: how many there were when it was opened, or last told of them. */
+  lossesTold: number;
 }
 
 /** A page of a directory, and how it was asked for. */

@@ -49,8 +49,10 @@ export class Inode {
   fenced = false;
   /** Stores through mappings may be older than what others wrote: it was evicted while open. */
   fencedStores = false;
-  /** Something written was lost to others, and no program was told yet. */
-  unreported = false;
+  /** How often something written here was lost to others. */
+  losses = 0;
+  /** READ requests that came. */
+  readsBegun = 0;
   /** The metaserver was told that it is open here: it is told of the last close too. */
   toldOpen = false;
   /** A publication that was asked for when this was what there was to publish. */

@@ -203,7 +203,7 @@ export class Publisher {
     const kept = await this.#data.of(inode).setAside(inode);
     inode.fenced = false;
     inode.clean(dirty);
-    inode.unreported = inode.opens > 0;
+    inode.losses += 1;
     this.#log.error('what was written here could not be merged: it is kept aside', { ino, kept });
   }
 

@@ -114,6 +114,12 @@ export class NativeKernelCache implements KernelCache {
     return this.#forgetAttributes(this.#connection.notifier, ino);
   }
 
+  forgetRange(ino: Ino, offset: number, length: number): Promise<void> | undefined {
+    if (this.#connection === undefined || !this.#told.has(ino)) return undefined;
+    this.#count('data');
+    return this.#connection.notifier.invalInode(ino, offset, length).then(() => undefined);
+  }
+
   grow(ino: Ino, size: number): Promise<boolean> | undefined {
     if (this.#connection === undefined || this.#closed) return undefined;
     this.#count('size');

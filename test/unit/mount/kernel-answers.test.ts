@@ -1,7 +1,8 @@
-/** What keeps a kernel from dropping the size it has asked for: rule C17 of docs/PROTOCOL.md. */
+/** Answers that a kernel drops, or takes although they are old: C17 and C18 of docs/PROTOCOL.md. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Ino, ROOT_INO } from '../../../src/common/ids.ts';
+import { deferred } from '../../../src/common/lifecycle.ts';
 import { foundIn, VfsWorld } from '../../support/vfs-world.ts';
 
 const CHANGE = { killSuidGid: false };
@@ -77,4 +78,35 @@ test('what answers a change may not be kept', async () => {
   assert.equal((await world.fs.setattr(world.context(), ino, chmod)).attrValidMs, 0);
   const found = foundIn(await world.fs.lookup(world.context(), ROOT_INO, 'link'));
   assert.ok(found.attrValidMs > 0);
+});
+
+test('pages read again while a write of them waited are forgotten before it is answered', async () => {
+  const world = await VfsWorld.create();
+  const { fh, ino } = await world.create('file');
+  await world.write(fh, 0, 'before');
+  await world.fs.flush(world.context(), fh);
+  await validMs(world, ino);
+  const { ranges } = world.kernel;
+  const gate = deferred<void>();
+  world.kernel.forgetAttributes = () => gate.promise;
+  const writing = world.write(fh, 2, 'new');
+  assert.equal(await world.read(fh), 'before');
+  gate.resolve();
+  await writing;
+  assert.deepEqual(ranges, [[2, 3]]);
+  assert.equal(await world.read(fh), 'benewe');
+  await world.write(fh, 0, 'x');
+  assert.equal(ranges.length, 1, 'no read came in between');
+});
+
+test('what was appended elsewhere than the kernel thinks is forgotten there', async () => {
+  const world = await VfsWorld.create();
+  const { fh, ino } = await world.create('file');
+  await world.write(fh, 0, '12345');
+  const appending = await world.open(ino, 0o2001);
+  await world.write(appending, 5, '67');
+  assert.deepEqual(world.kernel.ranges, [], 'it is where it thinks');
+  await world.write(appending, 5, '89');
+  assert.deepEqual(world.kernel.ranges, [[7, 2]]);
+  assert.equal(await world.read(fh), '123456789');
 });
