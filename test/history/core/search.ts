@@ -81,9 +81,9 @@ class Searcher<S, C extends Timed> {
       const kept = { state, done: done & ~slot };
       found.set(this.#key(kept), kept);
     };
-    // One that need not have happened returns without asking that it did.
+    // One that need not have happened returns in either case, but not later than now.
     if (call.optional === true) for (const each of this.#configurations) keep(each);
-    else this.#explore(slot, keep);
+    this.#explore(slot, keep);
     this.#slots.delete(call);
     this.#freeSlots.push(slot);
     this.#configurations = [...found.values()];
