@@ -26,7 +26,7 @@ function all(cluster: TestCluster): number[] {
 export function killNode(index: number): HistoryFault {
   return {
     what: `node ${index} killed`,
-    losers: [index],
+    losers: [],
     run: (cluster) => killRole(cluster.node(index), 'node'),
   };
 }

@@ -20,13 +20,7 @@ import type {
 } from '../driver/driver.ts';
 import { type FileHandle, HandleTable } from './handles.ts';
 import { type Inode, inOrder } from './inode.ts';
-import {
-  attempt,
-  dropOldPages,
-  growKernel,
-  unsettleKernel,
-  type WriteAttempt,
-} from './kernel-answers.ts';
+import { dropOldPages, growKernel, unsettleKernel } from './kernel-answers.ts';
 import { notByName, refresh } from './refresh.ts';
 import {
   changedEntryStat,
@@ -57,6 +51,11 @@ function needOf(flags: number): LeaseKind {
   return (flags & O_ACCMODE) === O_RDONLY && (flags & O_TRUNC) === 0 ? 'shared' : 'exclusive';
 }
 
+/** Where a write went; undefined: it has not yet. */
+interface WrittenAt {
+  at: number | undefined;
+}
+
 type ResizeChanges = AttrChanges & { readonly size: number; readonly nth?: 0 | 1 };
 
 export class FileOps implements FileOperations {
@@ -82,7 +81,8 @@ export class FileOps implements FileOperations {
 
   #grown(ino: Ino, stat: StatResult): Result<StatResult> {
     const inode = this.#shared.inodes.get(ino);
-    const grown = inode === undefined ? undefined : growKernel(this.#shared, inode);
+    if (inode === undefined) return stat;
+    const grown = growKernel(this.#shared, inode, stat.attr.size);
     return grown === undefined ? stat : grown.then(() => stat);
   }
 
@@ -163,15 +163,14 @@ export class FileOps implements FileOperations {
 
   read(context: RequestContext, fh: Fh, offset: number, target: Uint8Array): Result<number> {
     const { inode } = this.#handles.get(fh);
-    inode.readsBegun += 1;
     return this.#leased(context, inode, 'shared', () => this.#read(context, inode, offset, target));
   }
 
   write(context: RequestContext, write: WriteNode): Result<void> {
-    return this.#write(context, write, attempt(this.#handles.get(write.fh).inode));
+    return this.#write(context, write, { at: undefined });
   }
 
-  #write(context: RequestContext, write: WriteNode, on: WriteAttempt): Result<void> {
+  #write(context: RequestContext, write: WriteNode, on: WrittenAt): Result<void> {
     const handle = this.#handles.get(write.fh);
     const { inode } = handle;
     if (write.mapped && inode.fencedStores)
@@ -188,7 +187,7 @@ export class FileOps implements FileOperations {
   #goOn(
     context: RequestContext,
     write: WriteNode,
-    on: WriteAttempt,
+    on: WrittenAt,
     wait: (() => Promise<unknown>) | undefined,
   ): Result<void> {
     if (wait === undefined) return this.#wrote(context, write, on);
@@ -196,27 +195,30 @@ export class FileOps implements FileOperations {
     return wait().then(() => this.#write(context, write, on));
   }
 
-  #wrote(context: RequestContext, write: WriteNode, on: WriteAttempt): Result<void> {
-    const { inode } = this.#handles.get(write.fh);
-    const dropped = write.mapped ? undefined : dropOldPages(this.#shared, inode, write, on);
+  #wrote(context: RequestContext, write: WriteNode, on: WrittenAt): Result<void> {
+    const handle = this.#handles.get(write.fh);
+    // Stored through a mapping: those pages cannot be dropped before it is answered.
+    const at = write.mapped ? undefined : on.at;
+    const dropped = at === undefined ? undefined : dropOldPages(this.#shared, handle, write, at);
     if (!write.killSuidGid) return dropped;
-    const changed = this.#setattr(context, inode, { killSuidGid: true });
+    const changed = this.#setattr(context, handle.inode, { killSuidGid: true });
     return dropped === undefined ? changed : dropped.then(() => changed);
   }
 
   #read(context: RequestContext, inode: Inode, offset: number, target: Uint8Array): Result<number> {
+    inode.copy.reads();
     const length = Math.min(target.length, Math.max(0, inode.size - offset));
     if (length === 0) return 0;
     const part = length === target.length ? target : target.subarray(0, length);
     const done = this.#shared.data.of(inode).read(context, inode, offset, part);
-    return done instanceof Promise ? done.then(() => length) : length;
+    return done instanceof Promise ? inode.copy.during(done.then(() => length)) : length;
   }
 
   /** Under the lease. @returns what to wait for before it can be tried again */
   #tryWrite(
     handle: FileHandle,
     write: WriteNode,
-    on: WriteAttempt,
+    on: WrittenAt,
   ): Result<(() => Promise<unknown>) | undefined> {
     const { inode } = handle;
     const path = this.#shared.data.of(inode);
@@ -231,7 +233,7 @@ export class FileOps implements FileOperations {
     const offset = handle.append ? inode.size : write.offset;
     const end = offset + write.data.length;
     if (end > FILE_BYTES_MAX) throw new FsError('EFBIG', `write at ${offset} of ino ${inode.ino}`);
-    on.offset = offset;
+    on.at = offset;
     const written = path.write(inode, offset, write.data, this.#shared.clock.realtime());
     if (!(written instanceof Promise)) return undefined;
     inode.track(written);

@@ -7,6 +7,7 @@ import { assert } from '../../common/assert.ts';
 import type { Attr, Timespec } from '../../common/attr.ts';
 import type { GroupId, Ino } from '../../common/ids.ts';
 import type { HomeState } from '../data/data-path.ts';
+import { KernelCopy } from './kernel-copy.ts';
 
 /** What this mount has written and not published yet. */
 export interface DirtyAttr {
@@ -39,20 +40,13 @@ export class Inode {
   lseq = 0;
   /** Handles that may write. */
   writers = 0;
-  /** The kernel's copy is known to be at least this long. */
-  kernelSize = 0;
-  /** The kernel may have been told attributes that it need not ask for again. */
-  kernelMayKeep = true;
-  /** It is being made to forget them: none are told meanwhile. */
-  unsettling: Promise<void> | undefined;
+  readonly copy = new KernelCopy();
   /** What is unpublished was written under a lease that was lost for good. */
   fenced = false;
   /** Stores through mappings may be older than what others wrote: it was evicted while open. */
   fencedStores = false;
   /** How often something written here was lost to others. */
   losses = 0;
-  /** READ requests that came. */
-  readsBegun = 0;
   /** The metaserver was told that it is open here: it is told of the last close too. */
   toldOpen = false;
   /** A publication that was asked for when this was what there was to publish. */
@@ -169,7 +163,7 @@ export class Inode {
   }
 
   #shrunk(): void {
-    this.kernelSize = Math.min(this.kernelSize, this.size);
+    this.copy.size = Math.min(this.copy.size, this.size);
   }
 }
 

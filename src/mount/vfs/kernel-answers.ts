@@ -4,11 +4,16 @@
  */
 import { within } from '../../common/lifecycle.ts';
 import type { WriteNode } from '../driver/driver.ts';
+import type { FileHandle } from './handles.ts';
 import type { Inode } from './inode.ts';
 import type { VfsShared } from './shared.ts';
 
-/** A page may be locked: by this write, or by a read. */
+/** A page may be locked: by this write, or by a read that is answered with what comes after it. */
 const DROPPED_MS = 10;
+/** By a read that was served before it. */
+const READ_MS = 1_000;
+/** A write that waits for the kernel between its pages and its request is not this slow. */
+const AGAIN_MS = 1_000;
 /** The size is there long before: what can take longer is the page it ends in. */
 const GROWN_MS = 50;
 
@@ -17,14 +22,18 @@ const GROWN_MS = 50;
  * is on its way: the read would end where the file ended before. So it is given the size in another
  * way, which it does not drop. undefined: it has it. Resolves when it has.
  */
-export function growKernel({ kernel }: VfsShared, inode: Inode): Promise<void> | undefined {
-  const { size, cuts } = inode;
-  if (size <= inode.kernelSize) return undefined;
-  const grown = kernel.grow(inode.ino, size);
+export function growKernel(
+  { kernel }: VfsShared,
+  inode: Inode,
+  size: number,
+): Promise<void> | undefined {
+  const { copy, cuts, ino } = inode;
+  if (size <= copy.size) return undefined;
+  const grown = kernel.grow(ino, size);
   if (grown === undefined) return undefined;
   return within(grown, GROWN_MS, 'a page').then(
     (known) => {
-      if (known && inode.cuts === cuts) inode.kernelSize = size;
+      if (known && inode.cuts === cuts) copy.size = Math.max(copy.size, size);
     },
     () => undefined,
   );
@@ -34,42 +43,42 @@ export function growKernel({ kernel }: VfsShared, inode: Inode): Promise<void> |
  * Before a file that the kernel may take its size of from memory is written to: what it was told
  * goes, also what is on its way. undefined: there is nothing. Resolves when it has gone.
  */
-export function unsettleKernel({ kernel }: VfsShared, inode: Inode): Promise<void> | undefined {
-  if (inode.unsettling === undefined && inode.kernelMayKeep) {
-    inode.kernelMayKeep = false;
-    inode.unsettling = kernel.forgetAttributes(inode.ino)?.finally(() => {
-      inode.unsettling = undefined;
+export function unsettleKernel(
+  { kernel }: VfsShared,
+  { copy, ino }: Inode,
+): Promise<void> | undefined {
+  if (copy.unsettling === undefined && copy.mayKeep) {
+    copy.mayKeep = false;
+    copy.unsettling = kernel.forgetAttributes(ino)?.finally(() => {
+      copy.unsettling = undefined;
     });
   }
-  return inode.unsettling;
-}
-
-/** A write on its way to the file, since it came from the kernel. */
-export interface WriteAttempt {
-  readonly readsBegun: number;
-  /** Where it was written; undefined: not yet. */
-  offset: number | undefined;
-}
-
-/** It came a moment ago. */
-export function attempt({ readsBegun }: Inode): WriteAttempt {
-  return { readsBegun, offset: undefined };
+  return copy.unsettling;
 }
 
 /**
- * The kernel had the bytes in its pages before it asked, and may have dropped those pages and read
- * them again since, or looked for an append elsewhere: then they are old. undefined: they are not.
- * Resolves when they have gone, or somebody reads them just now, who is answered later than this.
+ * A write was done at `at`. Pages that the kernel has read before may be old now: where it did not
+ * look for what was appended, or because it has dropped the ones that it put the bytes in, and has
+ * read them again. Until they are gone nobody is told of the file's new end. undefined: there are
+ * none. Resolves when they are gone, or locked by a read that is answered later.
  */
 export function dropOldPages(
-  { kernel }: VfsShared,
-  inode: Inode,
+  { clock, kernel }: VfsShared,
+  { inode, append }: FileHandle,
   { data, offset }: WriteNode,
-  done: WriteAttempt,
+  at: number,
 ): Promise<void> | undefined {
-  const at = done.offset ?? offset;
-  if (inode.readsBegun === done.readsBegun && at === offset) return undefined;
-  const dropped = kernel.forgetRange(inode.ino, at, data.length);
+  const { copy, ino } = inode;
+  const isOld = append
+    ? copy.mayHaveEnd() || at !== offset
+    : copy.hasReadAgain(clock.bootMs(), AGAIN_MS);
+  const dropped = isOld ? kernel.forgetRange(ino, at, data.length) : undefined;
   if (dropped === undefined) return undefined;
-  return within(dropped, DROPPED_MS, 'a page').catch(() => undefined);
+  const ms = copy.isReading ? READ_MS : DROPPED_MS;
+  const gone = Promise.all([copy.dropping, within(dropped, ms, 'a page').catch(() => undefined)]);
+  const dropping = gone.then(() => {
+    if (copy.dropping === dropping) copy.dropping = undefined;
+  });
+  copy.dropping = dropping;
+  return dropping;
 }

@@ -8,6 +8,7 @@ import type { KernelCache } from '../kernel-cache.ts';
 import type { Leases } from '../leases.ts';
 import type { MetaClient } from '../meta-client.ts';
 import type { Inode, InodeTable } from './inode.ts';
+import type { KernelCopy } from './kernel-copy.ts';
 import type { Publisher } from './publisher.ts';
 import type { RecentNames } from './recent-names.ts';
 import { notByName } from './refresh.ts';
@@ -17,8 +18,7 @@ import type { UnlinkedCloser } from './unlinked-closer.ts';
 interface StatSource {
   readonly attr: Attr;
   readonly dirty?: unknown;
-  readonly unsettling?: unknown;
-  kernelMayKeep?: boolean;
+  readonly copy?: KernelCopy;
 }
 
 export interface VfsShared {
@@ -47,15 +47,17 @@ function shown(shared: VfsShared, attr: Attr): Attr {
  * published.
  */
 export function statResult(shared: VfsShared, inode: StatSource): Result<StatResult> {
+  const dropping = inode.copy?.dropping;
+  if (dropping !== undefined) return dropping.then(() => statResult(shared, inode));
   const { attr } = inode;
   const { leases } = shared;
   const build = (blocks: number): StatResult => ({
     attr: shown(shared, attr),
     blocks,
     get attrValidMs() {
-      if (inode.dirty !== undefined || inode.unsettling !== undefined) return 0;
+      if (inode.dirty !== undefined || inode.copy?.unsettling !== undefined) return 0;
       const validMs = leases.validMs(attr.ino);
-      if (validMs > 0) inode.kernelMayKeep = true;
+      if (validMs > 0 && inode.copy !== undefined) inode.copy.mayKeep = true;
       return validMs;
     },
   });

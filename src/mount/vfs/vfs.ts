@@ -146,7 +146,10 @@ export class Vfs {
         const inode = inodes.get(ino);
         while (inode?.dirty !== undefined) await this.#publisher.publish(inode);
       },
-      forget: (ino) => meta.cache.forget(ino),
+      forget: (ino) => {
+        meta.cache.forget(ino);
+        inodes.get(ino)?.copy.forgot(this.#options.clock.bootMs());
+      },
       toldOpen: (ino) => {
         const inode = inodes.get(ino);
         if (inode !== undefined) inode.toldOpen = true;

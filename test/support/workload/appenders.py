@@ -26,12 +26,15 @@ def look(path, held):
     fd = os.open(path, os.O_RDONLY)
     try:
         told = os.fstat(fd).st_size
-        read = len(os.pread(fd, told + (1 << 20), 0))
+        content = os.pread(fd, told + (1 << 20), 0)
+        read = len(content)
         sought = os.lseek(fd, 0, os.SEEK_END)
     finally:
         os.close(fd)
     again = len(os.pread(held, sought + (1 << 20), 0))
     time.sleep(0.002)
+    if content.strip(b"x"):
+        return "damaged record"
     if read < told:
         return "short read"
     if sought < read:

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Ino, ROOT_INO } from '../../../src/common/ids.ts';
-import { deferred } from '../../../src/common/lifecycle.ts';
+import { delay } from '../../../src/common/lifecycle.ts';
 import { foundIn, VfsWorld } from '../../support/vfs-world.ts';
 
 const CHANGE = { killSuidGid: false };
@@ -80,33 +80,54 @@ test('what answers a change may not be kept', async () => {
   assert.ok(found.attrValidMs > 0);
 });
 
-test('pages read again while a write of them waited are forgotten before it is answered', async () => {
+test('pages read again while a write of them was on its way are forgotten', async () => {
   const world = await VfsWorld.create();
   const { fh, ino } = await world.create('file');
   await world.write(fh, 0, 'before');
-  await world.fs.flush(world.context(), fh);
-  await validMs(world, ino);
   const { ranges } = world.kernel;
-  const gate = deferred<void>();
-  world.kernel.forgetAttributes = () => gate.promise;
-  const writing = world.write(fh, 2, 'new');
-  assert.equal(await world.read(fh), 'before');
-  gate.resolve();
-  await writing;
-  assert.deepEqual(ranges, [[2, 3]]);
-  assert.equal(await world.read(fh), 'benewe');
-  await world.write(fh, 0, 'x');
-  assert.equal(ranges.length, 1, 'no read came in between');
+  await world.read(fh);
+  await world.write(fh, 2, 'new');
+  assert.deepEqual(ranges, [], 'the kernel had no reason to drop them');
+  world.leases.files?.forget(ino);
+  await world.write(fh, 2, 'NEW');
+  assert.deepEqual(ranges, [], 'nobody has read them again');
+  await world.read(fh);
+  await world.write(fh, 3, 'w');
+  assert.deepEqual(ranges, [[3, 1]]);
+  world.clock.advance(2_000);
+  await world.write(fh, 3, 'E');
+  assert.equal(ranges.length, 1, 'no write is that late');
 });
 
-test('what was appended elsewhere than the kernel thinks is forgotten there', async () => {
+test('what was appended is forgotten where it was read before', async () => {
   const world = await VfsWorld.create();
   const { fh, ino } = await world.create('file');
   await world.write(fh, 0, '12345');
   const appending = await world.open(ino, 0o2001);
+  const { ranges } = world.kernel;
   await world.write(appending, 5, '67');
-  assert.deepEqual(world.kernel.ranges, [], 'it is where it thinks');
+  assert.deepEqual(ranges, [], 'it is where the kernel thinks, and nobody reads');
   await world.write(appending, 5, '89');
-  assert.deepEqual(world.kernel.ranges, [[7, 2]]);
+  assert.deepEqual(ranges, [[7, 2]], 'it went elsewhere');
   assert.equal(await world.read(fh), '123456789');
+  await world.write(appending, 9, 'a');
+  await world.write(appending, 10, 'b');
+  assert.deepEqual(ranges.slice(1), [[9, 1]], 'once for what was read');
+});
+
+test('nobody is told of a new end before the pages there are gone', async () => {
+  const world = await VfsWorld.create();
+  const { fh, ino } = await world.create('file');
+  await world.write(fh, 0, '12345');
+  const appending = await world.open(ino, 0o2001);
+  await world.read(fh);
+  let isGone = false;
+  world.kernel.forgetRange = async () => {
+    await delay(5);
+    isGone = true;
+  };
+  const writing = world.write(appending, 5, '67');
+  const { size } = (await world.fs.getattr(world.context(), ino)).attr;
+  assert.deepEqual([size, isGone], [7, true]);
+  await writing;
 });

@@ -1,0 +1,54 @@
+/** What a kernel has of one file, as far as this mount knows. */
+export class KernelCopy {
+  /** The file is at least this long for it. */
+  size = 0;
+  /** It may have been told attributes that it need not ask for again. */
+  mayKeep = true;
+  /** It is being made to forget them: none are told meanwhile. */
+  unsettling: Promise<void> | undefined;
+  /** It is being made to forget pages: nothing of the file's end is told meanwhile. */
+  dropping: Promise<void> | undefined;
+  /** READ requests that were served. */
+  #reads = 0;
+  #readsUnderWay = 0;
+  /** How many there were when what was appended last was forgotten. */
+  #readsAtDrop = 0;
+  /** How many there were when the lease was given up last, and when that was. */
+  #readsAtForget = 0;
+  #forgottenMs = Number.NEGATIVE_INFINITY;
+
+  get isReading(): boolean {
+    return this.#readsUnderWay > 0;
+  }
+
+  /** A READ is served from now on. */
+  reads(): void {
+    this.#reads += 1;
+  }
+
+  /** It takes longer. */
+  during<T>(read: Promise<T>): Promise<T> {
+    this.#readsUnderWay += 1;
+    return read.finally(() => {
+      this.#readsUnderWay -= 1;
+    });
+  }
+
+  /** It had to forget all of it. */
+  forgot(nowMs: number): void {
+    this.#readsAtForget = this.#reads;
+    this.#forgottenMs = nowMs;
+  }
+
+  /** An append was done: does it have pages that were read before? */
+  mayHaveEnd(): boolean {
+    const may = this.#reads !== this.#readsAtDrop;
+    this.#readsAtDrop = this.#reads;
+    return may;
+  }
+
+  /** It was made to forget all of it not over `ms` ago, and may have read pages again since. */
+  hasReadAgain(nowMs: number, ms: number): boolean {
+    return this.#reads !== this.#readsAtForget && nowMs - this.#forgottenMs <= ms;
+  }
+}
