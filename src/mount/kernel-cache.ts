@@ -33,6 +33,8 @@ export interface KernelCache {
    * not know the file; undefined: there is no kernel.
    */
   grow(ino: Ino, size: number): Promise<boolean> | undefined;
-  /** Begins to forget all it was told; does not wait. */
-  forgetEverything(): void;
+  /** Every name of the mount. Resolves when it has forgotten. */
+  forgetNames(): Promise<void>;
+  /** All it was told. Resolves when it has forgotten. */
+  forgetEverything(): Promise<void>;
 }

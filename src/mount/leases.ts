@@ -187,8 +187,27 @@ export class Leases {
     const lost = this.#holder.expire();
     for (const ino of lost) this.files?.forget(ino);
     if (lost.length > 0) this.#options.log.warn('leases ran out', { count: lost.length });
-    this.#options.kernel.forgetEverything();
+    this.#background(this.#options.kernel.forgetEverything());
     this.#work();
+  }
+
+  /**
+   * The metaserver began anew, and waits until the kernel has forgotten what was held here (C13): it
+   * has when this resolves. What was given up before was forgotten before.
+   */
+  async letGo(): Promise<void> {
+    const names = this.#options.kernel.forgetNames();
+    let inos = this.#holder.restarted();
+    this.#options.log.info('the metaserver began anew', { leases: inos.length });
+    for (const ino of inos) this.files?.forget(ino);
+    this.#work();
+    while (inos.length > 0) inos = await this.#letGoOf(inos);
+    await names;
+  }
+
+  /** From now on others may have what ran out here. */
+  endLost(): void {
+    this.#holder.endLost();
   }
 
   close(): void {
@@ -212,6 +231,22 @@ export class Leases {
     if (result instanceof Promise) return result.finally(() => this.done(ino));
     this.done(ino);
     return result;
+  }
+
+  /**
+   * As with C9, the kernel may wait for an answer to a request that waits for a lease.
+   * @returns what it was told of meanwhile, and has to forget once more
+   */
+  async #letGoOf(inos: readonly Ino[]): Promise<Ino[]> {
+    const served = new Set<Ino>();
+    const slow = setInterval(() => {
+      if (!this.#isValid()) return;
+      for (const ino of this.#holder.serveLost()) served.add(ino);
+      this.#work();
+    }, SLOW_MS);
+    const forgotten = inos.flatMap((ino) => this.#options.kernel.forget(ino, false) ?? []);
+    await Promise.all(forgotten).finally(() => clearInterval(slow));
+    return [...served];
   }
 
   #trim(): void {

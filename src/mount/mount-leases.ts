@@ -174,6 +174,7 @@ export class MountLeases implements AsyncDisposable {
   #lose(why: string): void {
     this.#options.log.warn('every lease is lost', { why });
     this.leases.expire();
+    this.leases.endLost();
     this.vfs?.evicted();
   }
 
@@ -193,15 +194,15 @@ export class MountLeases implements AsyncDisposable {
    * let go of it.
    */
   async #settle(epoch: bigint): Promise<void> {
-    this.leases.expire();
     const isNow = (): boolean => !this.#isClosed && this.#server?.epoch === epoch;
+    await this.leases.letGo();
     for (;;) {
       const failed = (await this.vfs?.publishNow()) ?? 0;
       if (!isNow()) return;
       if (failed === 0) break;
       await delay(RETRY_MS);
     }
-    await this.kernel.settled();
+    this.leases.endLost();
     while (isNow() && !(await this.#told())) await delay(RETRY_MS);
   }
 }

@@ -100,7 +100,11 @@ export class ClusterKillRounds {
     });
     await this.#cluster.untilWhole(`${place}: after`, BACK_MS);
     const survivors = loads.filter(({ node }) => !isVictim(victims, node));
-    await assertGoesOn(survivors, place);
+    try {
+      await assertGoesOn(survivors, place);
+    } catch (cause) {
+      throw new Error(`${place}: waiting: ${await this.#cluster.waiting()}`, { cause });
+    }
     for (const load of loads) await stop(load);
     assertReadersUnharmed(survivors, place);
     this.#finished.push(...all);

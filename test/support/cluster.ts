@@ -114,6 +114,16 @@ export class TestCluster {
     return last;
   }
 
+  /** What requests wait for on each node, to be told when a test fails. */
+  async waiting(): Promise<string> {
+    const each = this.#nodes.map(async (node) => {
+      const [mount] = (await statusOf(node)).mounts;
+      const waiting = mount !== undefined && 'waiting' in mount ? mount.waiting : mount;
+      return `${node.name} ${JSON.stringify(waiting)}`;
+    });
+    return (await Promise.all(each)).join(', ');
+  }
+
   #isWhole({ node, metaserver, mounts, peers }: StatusDocument): boolean {
     const clients = this.#options.clientsOnly ?? [];
     const expected = this.#nodes.map(({ index, name }) => `${name} ${!clients.includes(index)}`);

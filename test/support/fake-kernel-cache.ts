@@ -48,7 +48,11 @@ export class FakeKernelCache implements KernelCache {
     return Promise.resolve(true);
   }
 
-  forgetEverything(): void {
-    // Nothing is kept.
+  forgetNames(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  forgetEverything(): Promise<void> {
+    return Promise.resolve();
   }
 }

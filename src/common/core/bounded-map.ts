@@ -21,6 +21,11 @@ export class BoundedMap<Key, Value> {
     if (oldest.done !== true) this.#map.delete(oldest.value);
   }
 
+  /** Oldest first. */
+  keys(): IterableIterator<Key> {
+    return this.#map.keys();
+  }
+
   delete(key: Key): void {
     this.#map.delete(key);
   }

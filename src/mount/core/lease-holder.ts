@@ -55,8 +55,8 @@ const LOST_MAX = 200_000;
 export class LeaseHolder<T> {
   readonly #held = new Map<Ino, Held<T>>();
   readonly #mayWrite: (ino: Ino) => boolean;
-  /** Numbers of leases that ran out, oldest first: what was written is published under them. */
-  readonly #lost = new BoundedMap<Ino, number>(LOST_MAX);
+  /** Leases that ran out and were not given up since: what was written is published under them. */
+  readonly #lost = new BoundedMap<Ino, Grant>(LOST_MAX);
   #count = 0;
   #effects: HolderEffect<T>[] = [];
   /** The youngest lease that was given up: a grant no younger may have been given up already. */
@@ -85,7 +85,7 @@ export class LeaseHolder<T> {
 
   /** The youngest lease had, also when it has run out. */
   lseqOf(ino: Ino): number {
-    return Math.max(this.#held.get(ino)?.lseq ?? 0, this.#lost.get(ino) ?? 0);
+    return Math.max(this.#held.get(ino)?.lseq ?? 0, this.#lost.get(ino)?.lseq ?? 0);
   }
 
   /** The kernel may keep what it is told about this inode now. */
@@ -245,7 +245,7 @@ export class LeaseHolder<T> {
     for (const [ino, held] of this.#held) {
       if (held.kind !== undefined) {
         lost.push(ino);
-        this.#lose(ino, held.lseq);
+        this.#lose(ino, { kind: held.kind, lseq: held.lseq });
       }
       this.#setKind(held, undefined);
       if (held.closing !== undefined) this.#cut(ino, held, held.closing);
@@ -253,6 +253,37 @@ export class LeaseHolder<T> {
       this.#tidy(ino, held);
     }
     return lost;
+  }
+
+  /**
+   * The metaserver began anew: it knows of no lease, and of no recall. @returns what was held and
+   * not given up, so that the kernel may still know of it
+   */
+  restarted(): Ino[] {
+    for (const held of this.#held.values()) held.closing = undefined;
+    this.expire();
+    return [...this.#lost.keys()];
+  }
+
+  /**
+   * Requests that wait go on under leases that ran out. Only while a metaserver that began anew
+   * waits for this mount: until then nobody has what was not given up. @returns where some did
+   */
+  serveLost(): Ino[] {
+    const served: Ino[] = [];
+    for (const [ino, held] of this.#held) {
+      const lost = this.#lost.get(ino);
+      if (lost === undefined) continue;
+      const before = held.users;
+      this.#release(held, lost.kind);
+      if (held.users > before) served.push(ino);
+    }
+    return served;
+  }
+
+  /** Others may have by now what ran out here. */
+  endLost(): void {
+    this.#lost.clear();
   }
 
   /**
@@ -286,9 +317,9 @@ export class LeaseHolder<T> {
     if (phase === 'draining') this.#drained(ino, held);
   }
 
-  #lose(ino: Ino, lseq: number): void {
+  #lose(ino: Ino, lease: Grant): void {
     this.#lost.delete(ino);
-    this.#lost.set(ino, lseq);
+    this.#lost.set(ino, lease);
   }
 
   #setKind(held: Held<T>, kind: LeaseKind | undefined): void {
@@ -334,11 +365,11 @@ export class LeaseHolder<T> {
   }
 
   /** Whoever waits for what is held goes on. */
-  #release(held: Held<T>): void {
+  #release(held: Held<T>, kind = held.kind): void {
     const waiting = held.parked;
-    held.parked = waiting.filter(({ need }) => !covers(held.kind, need));
+    held.parked = waiting.filter(({ need }) => !covers(kind, need));
     for (const { need, ticket } of waiting) {
-      if (!covers(held.kind, need)) continue;
+      if (!covers(kind, need)) continue;
       held.users += 1;
       this.#effects.push({ do: 'go', ticket });
     }

@@ -144,6 +144,7 @@ export class Publisher {
     let failed = 0;
     for (const inode of [...this.#inodes.values()]) {
       try {
+        await inode.writing;
         // What was fenced needs a lease first, which nobody gets before this is done.
         while (inode.dirty !== undefined && !inode.fenced) await this.flush(inode, undefined);
       } catch (error) {

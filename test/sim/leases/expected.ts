@@ -4,6 +4,7 @@ export const EXPECTED: readonly string[] = [
   'C11 void grant',
   'C12 expired',
   'C12 guardian',
+  'C13 served',
   'C13 unsure phase',
   'C14 fence',
   'C14 home is gone itself',

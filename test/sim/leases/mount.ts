@@ -106,7 +106,7 @@ export class Mount {
   readonly relying = new Set<Extract<Upcall, { readonly kind: 'setattr' }>>();
   readonly unanswered = new Set<Upcall>();
   readonly #closing = new Set<Ino>();
-  isSettling = false;
+  #settling = 0;
   #isWorking = false;
 
   constructor(world: World, id: number, life: number) {
@@ -199,7 +199,6 @@ export class Mount {
       for (const effect of effects) this.#do(effect);
     }
     this.#isWorking = false;
-    if (this.isSettling) this.#trySettle();
   }
 
   #do(effect: HolderEffect<Upcall>): void {
@@ -347,28 +346,66 @@ export class Mount {
     this.work();
   }
 
-  /** The metaserver has lost its table: everything is published and given up (C13). */
+  /** The metaserver has lost its table: everything is forgotten and published (C13). */
   settle(): void {
-    this.isSettling = true;
+    this.#settling += 1;
     this.world.tally.count('settles');
-    // They wait for everybody to settle: they must not be waited for.
-    for (const { ino } of this.relying) this.holder.done(ino);
-    this.relying.clear();
+    this.kernel.forgetNames();
+    const inos = this.holder.restarted();
+    this.#forgetAll();
+    this.#letGoOf(inos, this.#settling);
     this.work();
   }
 
-  #trySettle(): void {
-    if (!this.link.isConnected) return;
-    for (const ino of this.holder.coldest(Number.POSITIVE_INFINITY))
-      this.holder.giveUp(ino, 'nothing');
-    for (const ino of this.publisher.inos()) this.publisher.publish(ino, () => this.work());
-    if (this.holder.count > 0 || this.publisher.inos().length > 0) {
-      this.isSettling = false;
-      this.work();
-      this.isSettling = true;
+  #letGoOf(inos: readonly Ino[], settling: number): void {
+    const { world, holder } = this;
+    if (inos.length === 0) {
+      this.#publishAll(settling);
       return;
     }
-    this.isSettling = false;
+    const served = new Set<Ino>();
+    let left = inos.length;
+    const isOver = (): boolean => settling !== this.#settling || left === 0;
+    const watch = (): void => {
+      if (isOver()) return;
+      for (const ino of this.link.isValid ? holder.serveLost() : []) {
+        world.tally.count('C13 served');
+        served.add(ino);
+      }
+      this.work();
+      world.queue.after(SLOW_MS, () => this.node.run(watch));
+    };
+    const forgotten = (): void => {
+      left -= 1;
+      if (left > 0) return;
+      this.node.run(() => {
+        if (settling === this.#settling) this.#letGoOf([...served], settling);
+      });
+    };
+    for (const ino of inos) {
+      world.queue.after(0.2 * world.random.next(), () => {
+        if (!this.node.isDead) world.parts.forget(this.kernel, ino, 'all', forgotten);
+      });
+    }
+    world.queue.after(SLOW_MS, () => this.node.run(watch));
+  }
+
+  #publishAll(settling: number): void {
+    const inos = this.publisher.inos();
+    const again = (): void => {
+      if (settling === this.#settling) this.#publishAll(settling);
+    };
+    const [first] = inos;
+    if (first !== undefined) {
+      this.publisher.publish(first, again);
+      return;
+    }
+    for (const ino of this.world.server.tree.inodes.keys()) {
+      const left = this.kernel.remembers(ino);
+      if (left === undefined) continue;
+      throw new Violation(`S3: ${this.name} has settled, its kernel keeps ${left} of ${ino}`);
+    }
+    this.holder.endLost();
     const open = this.handles.inos();
     for (const ino of open) this.handles.told.add(ino);
     this.link.request({ op: 'settled', open }, () => {});
@@ -405,7 +442,7 @@ export class Mount {
     this.relying.clear();
     this.waitingOpens = [];
     this.#closing.clear();
-    this.isSettling = false;
+    this.#settling += 1;
     const waiting = [...this.unanswered];
     for (const upcall of waiting) this.#redo(upcall);
     this.kernel.forgetEverything();

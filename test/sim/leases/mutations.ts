@@ -66,6 +66,26 @@ class DeafHolder<T> extends LeaseHolder<T> {
   override slow(): void {}
 }
 
+/** Lets nobody go on while the mount settles. */
+class StubbornHolder<T> extends LeaseHolder<T> {
+  override serveLost(): Ino[] {
+    return [];
+  }
+}
+
+/** Does not say who went on while the mount settles. */
+class SecretiveHolder<T> extends LeaseHolder<T> {
+  override serveLost(): Ino[] {
+    super.serveLost();
+    return [];
+  }
+}
+
+/** Relies on leases of an earlier life of the metaserver in a later one. */
+class NostalgicHolder<T> extends LeaseHolder<T> {
+  override endLost(): void {}
+}
+
 class GenerousTable extends LeaseTable {
   override grant(sid: SessionId, ino: Ino, kind: LeaseKind): Grant | undefined {
     return super.grant(sid, ino, kind, true);
@@ -225,6 +245,18 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'nobody is unsure after a restart (C13)',
     parts: () => ({ ...REAL, table: ({ epoch }) => new LeaseTable({ epoch, unsure: [] }) }),
+  },
+  {
+    name: 'parked requests are not served while a mount settles (C13)',
+    parts: () => ({ ...REAL, holder: (mayWrite) => new StubbornHolder(mayWrite) }),
+  },
+  {
+    name: 'the kernel is not told once more while a mount settles (C13)',
+    parts: () => ({ ...REAL, holder: (mayWrite) => new SecretiveHolder(mayWrite) }),
+  },
+  {
+    name: 'what ran out counts after a mount has settled (C13)',
+    parts: () => ({ ...REAL, holder: (mayWrite) => new NostalgicHolder(mayWrite) }),
   },
   {
     name: 'names outlive the lease of their directory (C8)',

@@ -136,9 +136,7 @@ export function proceed(mount: Mount, upcall: Upcall): void {
       attrUnderLease(mount, upcall);
       break;
     case 'setattr':
-      // While everybody settles nothing is changed: it must not be waited for.
-      if (mount.isSettling) mount.holder.done(upcall.ino);
-      else mount.relying.add(upcall);
+      mount.relying.add(upcall);
       setattr(mount, upcall);
       break;
     case 'make':

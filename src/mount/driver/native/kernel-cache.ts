@@ -45,7 +45,6 @@ export class NativeKernelCache implements KernelCache {
   /** Without INC_EPOCH: directories in which names are not kept at all for now. */
   readonly #shyUntilMs = new Map<Ino, number>();
   #closed = false;
-  #forgetting: Promise<unknown> = Promise.resolve();
 
   /** @param options.namesOf the names a directory was told to have */
   constructor(options: {
@@ -105,7 +104,7 @@ export class NativeKernelCache implements KernelCache {
   forget(ino: Ino, directory: boolean): Promise<void> | undefined {
     const connection = this.#connection;
     if (connection === undefined || !this.#told.has(ino)) return undefined;
-    const names = directory ? [this.#forgetNames(connection, ino)] : [];
+    const names = directory ? [this.#forgetNamesOf(connection, ino)] : [];
     return Promise.all([...this.#forgetInode(connection, ino), ...names]).then(() => undefined);
   }
 
@@ -126,17 +125,18 @@ export class NativeKernelCache implements KernelCache {
     return this.#connection.notifier.extend(ino, size).then((errno) => errno === EFAULT);
   }
 
-  forgetEverything(): void {
+  async forgetNames(): Promise<void> {
     const connection = this.#connection;
     if (connection === undefined) return;
-    const names = connection.incEpoch ? this.#incEpoch(connection) : delay(SHORT_NAME_MS);
-    const each = [...this.#told].flatMap((ino) => this.#forgetInode(connection, ino));
-    this.#forgetting = Promise.all<unknown>([names, ...each]);
+    await (connection.incEpoch ? this.#incEpoch(connection) : delay(SHORT_NAME_MS));
   }
 
-  /** Resolves when what was begun last is done. */
-  async settled(): Promise<void> {
-    await this.#forgetting;
+  async forgetEverything(): Promise<void> {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    const names = this.forgetNames();
+    const each = [...this.#told].flatMap((ino) => this.#forgetInode(connection, ino));
+    await Promise.all<unknown>([names, ...each]);
   }
 
   /** Attributes first, which waits for nobody; data may wait for answers to requests. */
@@ -161,7 +161,7 @@ export class NativeKernelCache implements KernelCache {
     return notifier.incEpoch();
   }
 
-  async #forgetNames(connection: KernelConnection, dir: Ino): Promise<void> {
+  async #forgetNamesOf(connection: KernelConnection, dir: Ino): Promise<void> {
     if (connection.incEpoch) {
       await this.#incEpoch(connection);
       return;

@@ -298,6 +298,53 @@ describe('the end of all leases', () => {
   });
 });
 
+describe('a metaserver that began anew', () => {
+  it('lets requests go on under what ran out, until this mount has let go', () => {
+    const fixture = Fixture.holding('exclusive');
+    fixture.holder.expire();
+    fixture.use('exclusive', 'a');
+    assert.deepEqual(fixture.effects(), ['ask exclusive']);
+    assert.deepEqual(fixture.holder.restarted(), [INO]);
+    assert.deepEqual(fixture.holder.serveLost(), [INO]);
+    assert.deepEqual(fixture.holder.serveLost(), []);
+    assert.deepEqual(fixture.effects(), ['go a']);
+    assert.equal(fixture.holder.lseqOf(INO), 7);
+    fixture.holder.endLost();
+    fixture.use('shared', 'b');
+    assert.deepEqual(fixture.holder.serveLost(), []);
+    assert.deepEqual(fixture.holder.restarted(), []);
+  });
+
+  it('lets nothing go on that needs more than was held', () => {
+    const fixture = Fixture.holding('shared');
+    fixture.use('exclusive', 'a');
+    fixture.holder.restarted();
+    assert.deepEqual(fixture.holder.serveLost(), []);
+  });
+
+  it('has nothing to do with what was given up before', () => {
+    const fixture = Fixture.holding('shared');
+    fixture.holder.granted(OTHER, { kind: 'shared', lseq: 8 });
+    fixture.holder.recalled(INO, 7, 'nothing');
+    fixture.finish();
+    fixture.use('shared', 'a');
+    assert.deepEqual(fixture.holder.restarted(), [OTHER]);
+    assert.deepEqual(fixture.holder.serveLost(), []);
+  });
+
+  it('waits for no answer to a recall of before', () => {
+    const fixture = Fixture.holding('shared');
+    fixture.holder.recalled(INO, 7, 'nothing');
+    fixture.use('shared', 'a');
+    assert.deepEqual(fixture.effects(), ['purge all']);
+    assert.deepEqual(fixture.holder.restarted(), [INO]);
+    assert.deepEqual(fixture.effects(), ['ask shared']);
+    assert.deepEqual(fixture.holder.serveLost(), [INO]);
+    fixture.holder.purged(INO);
+    assert.deepEqual(fixture.effects(), ['go a']);
+  });
+});
+
 describe('a lease that nobody called for', () => {
   it('is given up on the same way', () => {
     const fixture = Fixture.holding('exclusive');
