@@ -105,7 +105,7 @@ export class MountLeases implements AsyncDisposable {
     journal.welcomed(this.#instance, safeInteger(sid));
     if (before === undefined) return;
     if (before.sid !== sid) this.#lose('this mount was evicted');
-    else if (before.epoch !== serverEpoch) this.#tasks.run(() => this.#settle(serverEpoch));
+    else if (before.epoch !== serverEpoch) this.#tasks.run(() => this.#letGo(serverEpoch));
   }
 
   onPush({ body }: ServerFrame): void {
@@ -193,16 +193,21 @@ export class MountLeases implements AsyncDisposable {
    * The server knows nothing of what is held here, and lets nobody do anything until this mount has
    * let go of it.
    */
-  async #settle(epoch: bigint): Promise<void> {
-    const isNow = (): boolean => !this.#isClosed && this.#server?.epoch === epoch;
+  async #letGo(epoch: bigint): Promise<void> {
     await this.leases.letGo();
+    await this.#settle(epoch, () => this.leases.endLost());
+  }
+
+  /** @param onPublished called before the server is told that nothing of before is held */
+  async #settle(epoch: bigint, onPublished = (): void => undefined): Promise<void> {
+    const isNow = (): boolean => !this.#isClosed && this.#server?.epoch === epoch;
     for (;;) {
       const failed = (await this.vfs?.publishNow()) ?? 0;
       if (!isNow()) return;
       if (failed === 0) break;
       await delay(RETRY_MS);
     }
-    this.leases.endLost();
+    onPublished();
     while (isNow() && !(await this.#told())) await delay(RETRY_MS);
   }
 }

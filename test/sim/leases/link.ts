@@ -152,10 +152,12 @@ export class Link {
     this.#follows = [];
     this.sid = sid;
     this.sepoch = sepoch;
+    const isFirst = this.#serverEpoch === 0;
     this.#serverEpoch = serverEpoch;
     this.#world.log(() => `${this.#mount.name} has session s${sid}`);
     for (const [id, { body }] of this.#outstanding) this.#submit(id, body);
-    if (isRestarted) this.#mount.settle();
+    if (isRestarted && isFirst) this.#mount.settleLeft();
+    else if (isRestarted) this.#mount.settle();
     this.#mount.resumed();
   }
 

@@ -357,10 +357,18 @@ export class Mount {
     this.work();
   }
 
+  /** What the process before has left is published (C16): this one's kernel has nothing of then. */
+  settleLeft(): void {
+    this.#settling += 1;
+    this.world.tally.count('settles');
+    this.#publishAll(this.#settling, () => this.#settled());
+    this.work();
+  }
+
   #letGoOf(inos: readonly Ino[], settling: number): void {
     const { world, holder } = this;
     if (inos.length === 0) {
-      this.#publishAll(settling);
+      this.#publishAll(settling, () => this.#hasLetGo());
       return;
     }
     const served = new Set<Ino>();
@@ -390,22 +398,28 @@ export class Mount {
     world.queue.after(SLOW_MS, () => this.node.run(watch));
   }
 
-  #publishAll(settling: number): void {
-    const inos = this.publisher.inos();
-    const again = (): void => {
-      if (settling === this.#settling) this.#publishAll(settling);
-    };
-    const [first] = inos;
-    if (first !== undefined) {
-      this.publisher.publish(first, again);
+  #publishAll(settling: number, published: () => void): void {
+    const [first] = this.publisher.inos();
+    if (first === undefined) {
+      published();
       return;
     }
+    this.publisher.publish(first, () => {
+      if (settling === this.#settling) this.#publishAll(settling, published);
+    });
+  }
+
+  #hasLetGo(): void {
     for (const ino of this.world.server.tree.inodes.keys()) {
       const left = this.kernel.remembers(ino);
       if (left === undefined) continue;
       throw new Violation(`S3: ${this.name} has settled, its kernel keeps ${left} of ${ino}`);
     }
     this.holder.endLost();
+    this.#settled();
+  }
+
+  #settled(): void {
     const open = this.handles.inos();
     for (const ino of open) this.handles.told.add(ino);
     this.link.request({ op: 'settled', open }, () => {});
