@@ -181,7 +181,7 @@ export class MountLeases implements AsyncDisposable {
   /** @returns whether the server has heard that nothing of before is held */
   async #told(): Promise<boolean> {
     try {
-      await this.#known().settled(this.vfs?.openInos() ?? []);
+      await this.#known().settled(this.vfs?.tellOpen() ?? []);
       return true;
     } catch (error) {
       if (!(error instanceof FsError)) throw error;

@@ -69,9 +69,11 @@ export class Vfs {
     this.fs = fileSystem(new NameOps(shared), this.#files, new DirOps(shared));
   }
 
-  /** Files that programs have open here. */
-  openInos(): Ino[] {
-    return [...this.#inodes.values()].filter(({ opens }) => opens > 0).map(({ ino }) => ino);
+  /** Files that programs have open here, as the metaserver is told now: of their last close too. */
+  tellOpen(): Ino[] {
+    const open = [...this.#inodes.values()].filter(({ opens }) => opens > 0);
+    for (const inode of open) inode.toldOpen = true;
+    return open.map(({ ino }) => ino);
   }
 
   get leaseCount(): number {

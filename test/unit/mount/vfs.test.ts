@@ -270,3 +270,13 @@ test('closing an unlinked file is told to the metaserver until it answers', asyn
   assert.equal(world.vfs.unlinkedPending, 0);
   assert.equal((await world.leftovers()).openers, 0);
 });
+
+test('the last close of what the metaserver was told to be open is told too', async () => {
+  const world = await VfsWorld.create();
+  const { ino, fh } = await world.create('a');
+  assert.deepEqual(world.vfs.tellOpen(), [ino]);
+  await world.fs.release(fh);
+  await world.vfs.settle();
+  assert.equal(world.log.filter((kind) => kind === 'closeUnlinked').length, 1);
+  assert.deepEqual(world.vfs.tellOpen(), []);
+});
