@@ -47,8 +47,8 @@ async function adoptOne(options: AdoptionOptions, ino: Ino): Promise<void> {
     return;
   }
   if (left.isLocal !== data.isLocal(attr)) {
-    log.error('a file has another home than when it was written', { ino, local: left.isLocal });
-    journal.clean(ino);
+    // A file belongs to one group, and a group to one peer, so this does not happen.
+    log.error('a file has another home than when it was written: it is left alone', { ino });
     return;
   }
   const { end, ranges } = uncut(left, attr);
