@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { delay } from '../../src/common/lifecycle.ts';
@@ -14,6 +15,7 @@ import {
   problemCodes,
   statusOf,
   TestCluster,
+  withGuardianStopped,
 } from '../support/cluster.ts';
 import { HeldFile } from '../support/held-file.ts';
 import { Random } from '../support/random.ts';
@@ -85,4 +87,34 @@ test('every byte write(2) accepted outlives kill -9 of the node', async (t) => {
     await assertKept(cluster, writer, files, place);
     for (const { file } of files) file.kill();
   }
+});
+
+test('what a damaged journal does not tell is in lost+found, and status says so', async (t) => {
+  const cluster = await TestCluster.start(t, { nodes: 2, network: 'host' });
+  const [home, writer] = [cluster.node(0), cluster.node(1)];
+  await home.dfs.ok(`printf '${BASE}' > file`);
+  const file = await HeldFile.open(t, join(writer.dfs.mountpoint, 'file'), 'r+');
+  for (const at of [0, 100, 200]) await file.ok({ call: 'write', at, text: 'written' });
+  await withGuardianStopped([writer], async () => {
+    await killRole(writer, 'node');
+    const path = join(writer.dfs.stateDir, 'journal');
+    const bytes = await readFile(path);
+    bytes[bytes.length - 100] = (bytes[bytes.length - 100] ?? 0) ^ 1;
+    await writeFile(path, bytes);
+  });
+  await cluster.untilWhole('after the kill', BACK_MS);
+  const codes = ['journal-unreadable', 'lost-and-found'];
+  await cluster.untilStatus(
+    'status says so',
+    writer,
+    (status) => codes.every((code) => problemCodes(status).includes(code)),
+    BACK_MS,
+  );
+  assert.equal(await holds(writer, 'file'), BASE);
+  const lost = join(writer.dfs.stateDir, 'lost+found');
+  const [kept = '', ...more] = readdirSync(lost);
+  assert.deepEqual(more, []);
+  const found = await readFile(join(lost, kept), 'latin1');
+  assert.equal(found.replaceAll('\0', ''), 'written'.repeat(3));
+  file.kill();
 });
