@@ -33,7 +33,7 @@ export interface MountLeasesOptions {
 export class MountLeases implements AsyncDisposable {
   readonly kernel: NativeKernelCache;
   readonly leases: Leases;
-  vfs: Pick<Vfs, 'adopt' | 'evicted' | 'openInos' | 'publishAll' | 'publishNow'> | undefined;
+  vfs: Pick<Vfs, 'adopt' | 'evicted' | 'tellOpen' | 'publishAll' | 'publishNow'> | undefined;
   readonly #options: MountLeasesOptions;
   readonly #cache: MetaCache;
   readonly #tasks: TaskGroup;

@@ -10,7 +10,7 @@ test('status names what a masked kernel lacks', async (t) => {
   await dfs.mount();
   const [mount] = (await dfs.status()).mounts;
   assert.equal(mount?.fuseMinor, 37);
-  assert.deepEqual(mount?.kernelLacks, ['PASSTHROUGH', 'HAS_RESEND']);
+  assert.deepEqual(mount?.kernelLacks, ['DIRECT_IO_ALLOW_MMAP', 'PASSTHROUGH', 'HAS_RESEND']);
 });
 
 test('a capability nobody knows is refused before anything is mounted', async (t) => {

@@ -355,14 +355,15 @@ export class FileOps implements FileOperations {
   }
 
   #open(inode: Inode, flags: number): OpenResult {
-    const { leases } = this.#shared;
+    const { clock, leases } = this.#shared;
     const writes = (flags & O_ACCMODE) !== O_RDONLY;
     inode.opens++;
     if (writes) inode.writers++;
     const append = (flags & O_APPEND) !== 0 && writes;
+    const directIo = append || inode.copy.isAppendedTo(clock.bootMs());
     return {
       fh: this.#handles.open({ inode, append, writes, lossesTold: inode.losses }),
-      directIo: append,
+      directIo,
       get keepCache() {
         return leases.validMs(inode.ino) > 0;
       },

@@ -1,3 +1,6 @@
+/** Who appends now and then does so again within this. */
+const APPENDING_MS = 10_000;
+
 /** What a kernel has of one file, as far as this mount knows. */
 export class KernelCopy {
   /** The file is at least this long for it. */
@@ -16,6 +19,7 @@ export class KernelCopy {
   /** How many there were when the lease was given up last, and when that was. */
   #readsAtForget = 0;
   #forgottenMs = Number.NEGATIVE_INFINITY;
+  #appendedMs = Number.NEGATIVE_INFINITY;
 
   get isReading(): boolean {
     return this.#readsUnderWay > 0;
@@ -40,8 +44,14 @@ export class KernelCopy {
     this.#forgottenMs = nowMs;
   }
 
+  /** Programs here append to it at this time. */
+  isAppendedTo(nowMs: number): boolean {
+    return nowMs - this.#appendedMs <= APPENDING_MS;
+  }
+
   /** An append was done: does it have pages that were read before? */
-  mayHaveEnd(): boolean {
+  mayHaveEnd(nowMs: number): boolean {
+    this.#appendedMs = nowMs;
     const may = this.#reads !== this.#readsAtDrop;
     this.#readsAtDrop = this.#reads;
     return may;

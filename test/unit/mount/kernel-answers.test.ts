@@ -131,3 +131,20 @@ test('nobody is told of a new end before the pages there are gone', async () => 
   assert.deepEqual([size, isGone], [7, true]);
   await writing;
 });
+
+test('a file that programs here append to is opened for direct reads', async () => {
+  const world = await VfsWorld.create();
+  const { fh, ino } = await world.create('file');
+  await world.write(fh, 0, '12345');
+  const isDirect = async (): Promise<boolean> => {
+    const opened = await world.fs.open(world.context(), ino, { flags: 0, killSuidGid: false });
+    return opened.directIo;
+  };
+  assert.equal(await isDirect(), false);
+  const appending = await world.open(ino, 0o2001);
+  assert.equal(await isDirect(), false, 'nothing was appended yet');
+  await world.write(appending, 5, '67');
+  assert.equal(await isDirect(), true);
+  world.clock.advance(20_000);
+  assert.equal(await isDirect(), false);
+});

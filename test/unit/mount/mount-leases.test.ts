@@ -100,7 +100,7 @@ class Started {
         this.log.push('knows what was left');
       },
       evicted: () => undefined,
-      openInos: () => [],
+      tellOpen: () => [],
       publishAll: async () => 0,
       publishNow: async () => {
         await this.published.promise;

@@ -22,6 +22,7 @@ const CAPABILITY_BIT = {
   HANDLE_KILLPRIV_V2: 28,
   SETXATTR_EXT: 29,
   INIT_EXT: 30,
+  DIRECT_IO_ALLOW_MMAP: 36,
   PASSTHROUGH: 37,
   HAS_RESEND: 39,
 } as const;
@@ -47,6 +48,7 @@ const WANTED: readonly Capability[] = [
   'HANDLE_KILLPRIV_V2',
   'SETXATTR_EXT',
   'INIT_EXT',
+  'DIRECT_IO_ALLOW_MMAP',
 ];
 
 /** Without these the answers below would be misread; every kernel since 4.20 has them. */
@@ -64,7 +66,10 @@ export interface CapabilityMask {
 
 /** Named kernels of DFS_FUSE_MASK: what they lack of the list above. */
 const KERNELS: Readonly<Record<string, CapabilityMask>> = {
-  '6.1': { minorMax: 37, hidden: new Set<Capability>(['PASSTHROUGH', 'HAS_RESEND']) },
+  '6.1': {
+    minorMax: 37,
+    hidden: new Set<Capability>(['DIRECT_IO_ALLOW_MMAP', 'PASSTHROUGH', 'HAS_RESEND']),
+  },
 };
 
 function isCapability(name: string): name is Capability {
