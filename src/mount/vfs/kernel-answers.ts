@@ -14,8 +14,8 @@ const DROPPED_MS = 10;
 const READ_MS = 1_000;
 /** A write that waits for the kernel between its pages and its request is not this slow. */
 const AGAIN_MS = 1_000;
-/** The size is there long before: what can take longer is the page it ends in. */
-const GROWN_MS = 50;
+/** What can take long is the page it ends in, which a read may have locked: the size comes before. */
+const GROWN_MS = 1_000;
 
 /**
  * The kernel asks for the size before a read, and drops the answer when the inode changes while it
