@@ -12,29 +12,11 @@ import {
   publishOp,
   settledOp as settled,
 } from './lease-rig.ts';
-import { Life, Member } from './member.ts';
+import { Member } from './member.ts';
 import { makeOp, type Op, readdirOp, removeOp } from './rig.ts';
+import { FOUNDER, type TwoMounts, twoMounts } from './two-mounts.ts';
 
-const FOUNDER = { name: 'founder', chunkAddress: ':7481' } as const;
 const LEAVE: Op = { $case: 'leave', value: {} };
-
-interface Cluster {
-  readonly life: Life;
-  /** The home of every file. */
-  readonly founder: Member;
-  readonly ada: LeaseMount;
-  readonly bob: LeaseMount;
-  /** Written by ada. */
-  readonly ino: bigint;
-}
-
-async function cluster(): Promise<Cluster> {
-  const life = await Life.first();
-  const founder = await Member.peer(life, FOUNDER);
-  const ada = await LeaseMount.open(life, 'ada');
-  const bob = await LeaseMount.open(life, 'bob');
-  return { life, founder, ada, bob, ino: await ada.create('file') };
-}
 
 function fences({ pushed }: Member): string[] {
   return pushed.flatMap((body) => {
@@ -50,7 +32,7 @@ async function confirm(founder: Member, sid: number): Promise<void> {
 
 describe('a mount that does not answer a recall', () => {
   it('is evicted after 10 s, and its lease falls when its home and its own clock are past it', async () => {
-    const { life, founder, ada, bob, ino } = await cluster();
+    const { life, founder, ada, bob, ino } = await twoMounts();
     const change = await bob.ask(chmodOp(ino, 0o600));
     await life.pass(9_999);
     for (const other of [founder, ada, bob]) other.keepAlive();
@@ -68,7 +50,7 @@ describe('a mount that does not answer a recall', () => {
   });
 
   it('keeps its lease from others for as long as its home has not confirmed', async () => {
-    const { life, founder, ada, bob, ino } = await cluster();
+    const { life, founder, ada, bob, ino } = await twoMounts();
     const change = await bob.ask(chmodOp(ino, 0o600));
     for (let passed = 0; passed < 30_000; passed += 2_000) {
       await life.pass(2_000);
@@ -81,7 +63,7 @@ describe('a mount that does not answer a recall', () => {
   });
 
   it('needs no confirmation of a home that is gone: that one has no rights either', async () => {
-    const { life, ada, bob, ino } = await cluster();
+    const { life, ada, bob, ino } = await twoMounts();
     const change = await bob.ask(chmodOp(ino, 0o600));
     await life.pass(10_000);
     bob.keepAlive();
@@ -91,7 +73,7 @@ describe('a mount that does not answer a recall', () => {
   });
 
   it('is fenced once more at a home that comes back on another stream', async () => {
-    const { life, founder, ada, bob, ino } = await cluster();
+    const { life, founder, ada, bob, ino } = await twoMounts();
     bob.send(chmodOp(ino, 0o600));
     await life.pass(10_000);
     founder.keepAlive();
@@ -100,7 +82,7 @@ describe('a mount that does not answer a recall', () => {
   });
 
   it('is not fenced where it could only read', async () => {
-    const { life, founder, ada, bob, ino } = await cluster();
+    const { life, founder, ada, bob, ino } = await twoMounts();
     await ada.release(ino, { keepShared: true });
     const change = await bob.ask(chmodOp(ino, 0o600));
     await life.pass(10_000);
@@ -112,7 +94,7 @@ describe('a mount that does not answer a recall', () => {
   });
 
   it('cannot do anything any more, and its process begins a new session', async () => {
-    const { life, founder, ada, bob, ino } = await cluster();
+    const { life, founder, ada, bob, ino } = await twoMounts();
     bob.send(chmodOp(ino, 0o600));
     await life.pass(10_000);
     assert.equal((await ada.ask(publishOp(ino, 9n))).outcome, 'ESTALE');
@@ -130,7 +112,7 @@ describe('a mount that does not answer a recall', () => {
   });
 
   it('has more time while it says that it works on it, but not without end', async () => {
-    const { life, founder, ada, bob, ino } = await cluster();
+    const { life, founder, ada, bob, ino } = await twoMounts();
     const change = await bob.ask(chmodOp(ino, 0o600));
     for (let passed = 0; passed < 59_000; passed += 1_000) {
       await life.pass(1_000);
@@ -143,7 +125,7 @@ describe('a mount that does not answer a recall', () => {
   });
 
   it('stays when it answers late, but in time', async () => {
-    const { life, founder, ada, bob, ino } = await cluster();
+    const { life, founder, ada, bob, ino } = await twoMounts();
     const change = await bob.ask(chmodOp(ino, 0o600));
     await life.pass(9_000);
     for (const other of [founder, ada, bob]) other.keepAlive();
@@ -156,7 +138,7 @@ describe('a mount that does not answer a recall', () => {
 
 describe('a mount that nothing is heard of', () => {
   it('is evicted after 14 s when somebody waits for it, without more ado', async () => {
-    const { life, founder, ada, bob, ino } = await cluster();
+    const { life, founder, ada, bob, ino } = await twoMounts();
     await life.pass(GONE_MS - 1_000);
     for (const other of [founder, bob]) other.keepAlive();
     const change = await bob.ask(chmodOp(ino, 0o600));
@@ -167,7 +149,7 @@ describe('a mount that nothing is heard of', () => {
   });
 
   it('keeps its session and its leases as long as nobody wants them', async () => {
-    const { life, founder, ada, bob, ino } = await cluster();
+    const { life, founder, ada, bob, ino } = await twoMounts();
     await life.pass(600_000);
     for (const other of [founder, bob]) other.keepAlive();
     assert.equal(ada.closed, undefined);
@@ -181,7 +163,7 @@ describe('a mount that nothing is heard of', () => {
 
 describe('a mount that ends', () => {
   it('gives everything back with its last word, when its home is past it', async () => {
-    const { life, founder, ada, bob, ino } = await cluster();
+    const { life, founder, ada, bob, ino } = await twoMounts();
     const change = await bob.ask(chmodOp(ino, 0o600));
     await ada.ask(LEAVE);
     await life.settled();
@@ -192,7 +174,7 @@ describe('a mount that ends', () => {
   });
 
   it('is as gone when another process of its machine comes', async () => {
-    const { life, founder, ada, bob, ino } = await cluster();
+    const { life, founder, ada, bob, ino } = await twoMounts();
     const change = await bob.ask(chmodOp(ino, 0o600));
     await LeaseMount.open(life, 'ada', 2n);
     assert.equal(ada.closed, 'session-ended');
@@ -201,7 +183,7 @@ describe('a mount that ends', () => {
   });
 
   it('leaves no place in a queue: what it waited for is asked for by nobody', async () => {
-    const { life, ada, bob, ino } = await cluster();
+    const { life, ada, bob, ino } = await twoMounts();
     const eve = await LeaseMount.open(life, 'eve');
     bob.send(chmodOp(ino, 0o600));
     const look = await eve.ask(getattrOp(ino));
@@ -215,12 +197,12 @@ describe('a mount that ends', () => {
 });
 
 describe('after a restart of the server', () => {
-  interface Restarted extends Cluster {
-    readonly before: Cluster;
+  interface Restarted extends TwoMounts {
+    readonly before: TwoMounts;
   }
 
   async function restarted(): Promise<Restarted> {
-    const before = await cluster();
+    const before = await twoMounts();
     const life = await before.life.next();
     const founder = await Member.peer(life, FOUNDER);
     const ada = await LeaseMount.open(life, 'ada');
@@ -277,7 +259,7 @@ describe('after a restart of the server', () => {
   });
 
   it('a mount that does not come back is waited for 14 s, and for its home', async () => {
-    const before = await cluster();
+    const before = await twoMounts();
     const life = await before.life.next();
     const founder = await Member.peer(life, FOUNDER);
     const bob = await LeaseMount.open(life, 'bob');
@@ -294,7 +276,7 @@ describe('after a restart of the server', () => {
   });
 
   it('an eviction that was under way goes on: no home is forgotten', async () => {
-    const before = await cluster();
+    const before = await twoMounts();
     before.bob.send(chmodOp(before.ino, 0o600));
     await before.life.pass(10_000);
     assert.equal(before.ada.closed, 'evicted');

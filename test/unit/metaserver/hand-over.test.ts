@@ -13,27 +13,9 @@ import {
   publishOp,
   settledOp,
 } from './lease-rig.ts';
-import { Life, Member, turn } from './member.ts';
+import { type Life, turn } from './member.ts';
 import { makeOp, type Op, removeOp, requestId } from './rig.ts';
-
-const FOUNDER = { name: 'founder', chunkAddress: ':7481' } as const;
-
-interface Cluster {
-  readonly life: Life;
-  readonly founder: Member;
-  readonly ada: LeaseMount;
-  readonly bob: LeaseMount;
-  /** Written by ada. */
-  readonly ino: bigint;
-}
-
-async function cluster(): Promise<Cluster> {
-  const life = await Life.first();
-  const founder = await Member.peer(life, FOUNDER);
-  const ada = await LeaseMount.open(life, 'ada');
-  const bob = await LeaseMount.open(life, 'bob');
-  return { life, founder, ada, bob, ino: await ada.create('file') };
-}
+import { twoMounts } from './two-mounts.ts';
 
 /** The next process of ada's node, which goes on with her session. */
 function following(life: Life): Promise<LeaseMount> {
@@ -46,7 +28,7 @@ function stateOf({ session }: LeaseMount): readonly [sid: number, sepoch: number
 
 describe('a mount that follows the process before it', () => {
   it('goes on with its session and every lease, in the next epoch', async () => {
-    const { life, ada, bob, ino } = await cluster();
+    const { life, ada, bob, ino } = await twoMounts();
     const next = await following(life);
     assert.deepEqual(stateOf(next), [ada.session.sid, 2]);
     assert.equal(life.engine.status().sessions, 3);
@@ -59,7 +41,7 @@ describe('a mount that follows the process before it', () => {
   });
 
   it('may name several: one of them has the session', async () => {
-    const { life, ada } = await cluster();
+    const { life, ada } = await twoMounts();
     const next = await LeaseMount.open(life, 'ada', 2n, [7n, 1n, 8n]);
     assert.deepEqual(stateOf(next), [ada.session.sid, 2]);
     const last = await LeaseMount.open(life, 'ada', 3n, [1n, 2n]);
@@ -67,7 +49,7 @@ describe('a mount that follows the process before it', () => {
   });
 
   it('comes back to it as to its own', async () => {
-    const { life, ada, ino } = await cluster();
+    const { life, ada, ino } = await twoMounts();
     await following(life);
     const again = await following(life);
     assert.deepEqual(stateOf(again), [ada.session.sid, 2]);
@@ -75,14 +57,14 @@ describe('a mount that follows the process before it', () => {
   });
 
   it('begins a session of its own when another than it names has it', async () => {
-    const { life, ada } = await cluster();
+    const { life, ada } = await twoMounts();
     const next = await LeaseMount.open(life, 'ada', 2n, [7n]);
     assert.notEqual(next.session.sid, ada.session.sid);
     assert.equal(ada.closed, 'session-ended');
   });
 
   it('is called for what others want, again and with time to answer', async () => {
-    const { life, founder, ada, bob, ino } = await cluster();
+    const { life, founder, ada, bob, ino } = await twoMounts();
     bob.send(chmodOp(ino, 0o600));
     await life.pass(9_000);
     const next = await following(life);
@@ -96,7 +78,7 @@ describe('a mount that follows the process before it', () => {
   });
 
   it('is asked what it has open as after a restart, when the server restarted in between', async () => {
-    const before = await cluster();
+    const before = await twoMounts();
     const life = await before.life.next();
     const bob = await LeaseMount.open(life, 'bob');
     const next = await following(life);
@@ -110,7 +92,7 @@ describe('a mount that follows the process before it', () => {
   });
 
   it('is fenced above its own epoch when it is evicted', async () => {
-    const { life, founder, bob, ino } = await cluster();
+    const { life, founder, bob, ino } = await twoMounts();
     const next = await following(life);
     const change = await bob.ask(chmodOp(ino, 0o600));
     await life.pass(10_000);
@@ -127,7 +109,7 @@ describe('a mount that follows the process before it', () => {
   });
 
   it('is a mount: a peer follows nobody', async () => {
-    const { life, founder } = await cluster();
+    const { life, founder } = await twoMounts();
     const identity = { ...mountNamed('founder', 2n, [1n]), kind: 'peer' } as const;
     const { session } = await life.engine.openSession(identity);
     assert.notEqual(session.sid, founder.session.sid);
@@ -136,7 +118,7 @@ describe('a mount that follows the process before it', () => {
 
 describe('an evicted session', () => {
   it('is not handed over', async () => {
-    const { life, founder, ada, bob, ino } = await cluster();
+    const { life, founder, ada, bob, ino } = await twoMounts();
     const change = await bob.ask(chmodOp(ino, 0o600));
     await life.pass(10_000);
     assert.equal(ada.closed, 'evicted');
@@ -148,7 +130,7 @@ describe('an evicted session', () => {
   });
 
   it('is not either when its follower came a moment before', async () => {
-    const { life, ada, bob, ino } = await cluster();
+    const { life, ada, bob, ino } = await twoMounts();
     await bob.ask(chmodOp(ino, 0o600));
     life.clock.advance(10_000);
     const opening = life.engine.openSession(mountNamed('ada', 2n, [1n]));
@@ -160,7 +142,7 @@ describe('an evicted session', () => {
   });
 
   it('is over for its own process too, which comes back a moment before that is written', async () => {
-    const { life, ada, bob, ino } = await cluster();
+    const { life, ada, bob, ino } = await twoMounts();
     await bob.ask(chmodOp(ino, 0o600));
     life.clock.advance(10_000);
     const opening = life.engine.openSession(mountNamed('ada', 1n, []));
@@ -171,7 +153,7 @@ describe('an evicted session', () => {
   });
 
   it('may be one that was handed over: its follower may be evicted too', async () => {
-    const { life, ada, bob, ino } = await cluster();
+    const { life, ada, bob, ino } = await twoMounts();
     await bob.ask(chmodOp(ino, 0o600));
     const opening = life.engine.openSession(mountNamed('ada', 2n, [1n]));
     await Promise.resolve();
@@ -188,7 +170,7 @@ describe('an evicted session', () => {
 
 describe('a process that another has followed', () => {
   it('is told, and does nothing any more', async () => {
-    const { life, ada, bob, ino } = await cluster();
+    const { life, ada, bob, ino } = await twoMounts();
     await following(life);
     assert.equal(ada.closed, 'session-ended');
     const look = await bob.ask(getattrOp(ino));
@@ -209,7 +191,7 @@ describe('a process that another has followed', () => {
   });
 
   it('leaves no place in a queue: what it waited for never runs', async () => {
-    const { life, ada, bob } = await cluster();
+    const { life, ada, bob } = await twoMounts();
     const eve = await LeaseMount.open(life, 'eve');
     const ino = await bob.create('other');
     const change = await ada.ask(chmodOp(ino, 0o600));
@@ -222,7 +204,7 @@ describe('a process that another has followed', () => {
   });
 
   it('does not stand before others there', async () => {
-    const { life, ada, bob } = await cluster();
+    const { life, ada, bob } = await twoMounts();
     const eve = await LeaseMount.open(life, 'eve');
     const ino = await bob.create('other');
     await bob.release(ino, { keepShared: true });
@@ -234,7 +216,7 @@ describe('a process that another has followed', () => {
   });
 
   it('has nothing open: what only it kept is gone', async () => {
-    const { life, ada, bob, ino } = await cluster();
+    const { life, ada, bob, ino } = await twoMounts();
     await ada.ask(removeOp('file', ino, true));
     assert.equal((await bob.ask(getattrOp(ino))).outcome, 'waits');
     const inodes = life.engine.status().inodes;
@@ -243,7 +225,7 @@ describe('a process that another has followed', () => {
   });
 
   it('keeps no file open that is removed later', async () => {
-    const { life, ada, bob, ino } = await cluster();
+    const { life, ada, bob, ino } = await twoMounts();
     bob.send(chmodOp(ino, 0o600));
     await ada.release(ino, { open: true });
     await following(life);
@@ -252,7 +234,7 @@ describe('a process that another has followed', () => {
   });
 
   it('has no replies: the ids are those of another connection', async () => {
-    const { life, ada, ino } = await cluster();
+    const { life, ada, ino } = await twoMounts();
     // So many that some are acknowledged, which are refused when they are repeated.
     for (let unique = 4; unique < 300; unique += 2) {
       ada.send(chmodOp(ino, 0o600), { requestId: requestId(unique, unique - 2) });
@@ -265,7 +247,7 @@ describe('a process that another has followed', () => {
   });
 
   it('lives no more by its keepalives', async () => {
-    const { life, ada } = await cluster();
+    const { life, ada } = await twoMounts();
     const next = await following(life);
     const sid = BigInt(next.session.sid);
     const named = (sepoch: bigint): bigint[] => {
@@ -280,7 +262,7 @@ describe('a process that another has followed', () => {
   });
 
   it('cannot come back with a late Hello', async () => {
-    const { life, bob, ino } = await cluster();
+    const { life, bob, ino } = await twoMounts();
     const next = await following(life);
     await assert.rejects(life.engine.openSession(mountNamed('ada', 1n, [])), { code: 'ESTALE' });
     assert.deepEqual([next.closed, next.session.ended], [undefined, false]);
@@ -290,7 +272,7 @@ describe('a process that another has followed', () => {
 
 describe('a mount that follows, when it has settled', () => {
   it('has given up what the process before held', async () => {
-    const { life, ada, bob, ino } = await cluster();
+    const { life, ada, bob, ino } = await twoMounts();
     const next = await following(life);
     const change = await bob.ask(chmodOp(ino, 0o600));
     assert.equal(change.outcome, 'waits');
@@ -301,7 +283,7 @@ describe('a mount that follows, when it has settled', () => {
   });
 
   it('is not waited for any more: it may be away', async () => {
-    const { life, founder, bob, ino } = await cluster();
+    const { life, founder, bob, ino } = await twoMounts();
     const next = await following(life);
     bob.send(chmodOp(ino, 0o600));
     await next.ask(settledOp());
@@ -311,7 +293,7 @@ describe('a mount that follows, when it has settled', () => {
   });
 
   it('keeps what it was granted itself', async () => {
-    const { life, bob, ino } = await cluster();
+    const { life, bob, ino } = await twoMounts();
     const next = await following(life);
     const [made, looked] = [await next.create('made'), await next.ask(lookupOp('file'))];
     assert.deepEqual(grantsOf(looked), [`exclusive ${ino}`]);
@@ -325,7 +307,7 @@ describe('a mount that follows, when it has settled', () => {
   });
 
   it('gives up nothing when it says so once more', async () => {
-    const { life, bob } = await cluster();
+    const { life, bob } = await twoMounts();
     const next = await following(life);
     await next.ask(settledOp());
     const ino = await next.create('later');
@@ -334,7 +316,7 @@ describe('a mount that follows, when it has settled', () => {
   });
 
   it('has open what it says', async () => {
-    const { life, bob, ino } = await cluster();
+    const { life, bob, ino } = await twoMounts();
     const next = await following(life);
     await next.ask(settledOp(ino));
     assert.equal((await bob.ask(removeOp('file', ino))).outcome, 'ok');

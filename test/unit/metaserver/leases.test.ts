@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ROOT_INO } from '../../../src/common/ids.ts';
-import { HeldKv, tick } from '../../sim/held-kv.ts';
+import { HeldKv, pump, tick } from '../../sim/held-kv.ts';
 import {
   chmodOp,
   getattrOp,
@@ -139,22 +139,11 @@ describe('a holder', () => {
 
   it('is called by a grant it knows of: the recall comes after the reply', async () => {
     const kv = new HeldKv();
-    const synced = async <T>(work: Promise<T>): Promise<T> => {
-      let done = false;
-      const settled = work.finally(() => {
-        done = true;
-      });
-      while (!done) {
-        kv.sync();
-        await tick();
-      }
-      return settled;
-    };
-    await synced(foundIn(kv));
-    const engine = await synced(openEngine(kv));
+    await pump(kv, foundIn(kv));
+    const engine = await pump(kv, openEngine(kv));
     const life = { engine } as Life;
-    const ada = await synced(LeaseMount.open(life, 'founder'));
-    const bob = await synced(LeaseMount.open(life, 'bob'));
+    const ada = await pump(kv, LeaseMount.open(life, 'founder'));
+    const bob = await pump(kv, LeaseMount.open(life, 'bob'));
     ada.send(makeOp('file'));
     const look = bob.send(lookupOp('file'));
     await tick();
