@@ -15,7 +15,7 @@ const SOUGHT = 'end before what was read';
 async function between(t: TestContext, script: string): Promise<Record<string, number>> {
   const cluster = await TestCluster.start(t, { nodes: 2, network: 'host' });
   const [one, two] = [cluster.node(0).dfs, cluster.node(1).dfs];
-  const args = [resolve(SCRIPTS, script), one.mountpoint, two.mountpoint, String(SECONDS)];
+  const args = ['-B', resolve(SCRIPTS, script), one.mountpoint, two.mountpoint, String(SECONDS)];
   const output = await run('python3', args, {
     timeoutMs: SECONDS * 1_000 + 30_000,
     onTimeout: async () => {

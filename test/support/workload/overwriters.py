@@ -6,10 +6,9 @@ value is written once: what somebody saw before his own write he must not see af
 
 import json
 import os
-import sys
 import time
-from collections import Counter
-from multiprocessing import Process, Queue
+
+import crowd
 
 PAGE = 4096
 
@@ -19,53 +18,35 @@ def value_in(page):
     return number if page == page[:8] * (PAGE // 8) else "half"
 
 
-def overwrite(fd, state):
-    before = value_in(os.pread(fd, PAGE, 0))
-    state["seen"].add(before)
-    state["number"] += 1
-    own = (os.getpid() << 32) + state["number"]
-    os.pwrite(fd, own.to_bytes(8, "little") * (PAGE // 8), 0)
-    after = value_in(os.pread(fd, PAGE, 0))
-    stale = after in state["seen"] and after != "half"
-    state["seen"].add(own)
-    state["seen"].add(after)
-    time.sleep(0.001)
-    return "overwritten value read again" if stale else "overwrite"
-
-
-def look(fd, _):
-    os.pread(fd, PAGE, 0)
-    time.sleep(0.0005)
-    return "look"
-
-
-def repeat(what, path, end, said):
-    counts = Counter()
-    state = {"seen": set(), "number": 0}
+def overwrite(path):
     fd = os.open(path, os.O_RDWR)
-    while time.monotonic() < end:
-        counts[what(fd, state)] += 1
-    said.put(counts)
+    seen = set()
+    own = os.getpid() << 32
+
+    def once():
+        nonlocal own
+        seen.add(value_in(os.pread(fd, PAGE, 0)))
+        own += 1
+        os.pwrite(fd, own.to_bytes(8, "little") * (PAGE // 8), 0)
+        after = value_in(os.pread(fd, PAGE, 0))
+        stale = after in seen and after != "half"
+        seen.update((own, after))
+        time.sleep(0.001)
+        return "overwritten value read again" if stale else "overwrite"
+
+    return once
 
 
-def main():
-    *mountpoints, seconds = sys.argv[1:]
-    paths = [os.path.join(mountpoint, "page") for mountpoint in mountpoints]
-    with open(paths[0], "xb") as file:
-        file.write(bytes(PAGE))
-    said = Queue()
-    end = time.monotonic() + float(seconds)
-    processes = [
-        Process(target=repeat, args=(what, path, end, said))
-        for path in paths
-        for what in (overwrite, look, look)
-    ]
-    for process in processes:
-        process.start()
-    total = sum((said.get() for _ in processes), Counter())
-    for process in processes:
-        process.join()
-    print(json.dumps(total))
+def look(path):
+    fd = os.open(path, os.O_RDWR)
+
+    def once():
+        os.pread(fd, PAGE, 0)
+        time.sleep(0.0005)
+        return "look"
+
+    return once
 
 
-main()
+total, _ = crowd.run("page", bytes(PAGE), (overwrite, look, look))
+print(json.dumps(total))
