@@ -42,7 +42,7 @@ interface Ticket {
   readonly go: Deferred<void>;
 }
 
-type Recall = Extract<NonNullable<ServerFrame['body']>, { $case: 'recall' }>['value'];
+export type Recall = Extract<NonNullable<ServerFrame['body']>, { $case: 'recall' }>['value'];
 
 /** A kernel that takes longer to forget may wait for an answer from here. */
 const SLOW_MS = 2;

@@ -11,7 +11,7 @@ import type { Logger } from '../common/log.ts';
 import type { SessionClient } from '../common/rpc/session-client.ts';
 import type { WriteJournal } from './data/write-journal.ts';
 import { NativeKernelCache } from './driver/native/kernel-cache.ts';
-import { Leases } from './leases.ts';
+import { Leases, type Recall } from './leases.ts';
 import type { Member } from './member.ts';
 import { MetaCache } from './meta-cache.ts';
 import { MetaClient } from './meta-client.ts';
@@ -20,8 +20,6 @@ import type { Vfs } from './vfs/vfs.ts';
 /** What the kernel has is looked at so often. */
 const WATCH_MS = 500;
 const RETRY_MS = 1_000;
-
-type Recall = Extract<NonNullable<ServerFrame['body']>, { $case: 'recall' }>['value'];
 
 export interface MountLeasesOptions {
   readonly member: Pick<Member, 'leaseEndMs' | 'onEnded' | 'onHeard'>;

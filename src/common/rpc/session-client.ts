@@ -248,7 +248,11 @@ export class SessionClient implements AsyncDisposable {
       });
       this.#failAll(new FsError('EIO', 'the metaserver gave up this session'));
     }
-    if (before !== undefined && before.serverEpoch !== welcome.serverEpoch) this.#failSettled();
+    if (before !== undefined && before.serverEpoch !== welcome.serverEpoch) {
+      // This server must hear it when it is true for it.
+      const error = new FsError('ESTALE', 'the metaserver was started anew');
+      this.#failAll(error, ({ request }) => request.op?.$case === 'settled');
+    }
     this.#options.onWelcome(welcome);
     this.#setUp(true);
     this.#first.resolve(welcome);
@@ -336,17 +340,9 @@ export class SessionClient implements AsyncDisposable {
     else if (waitedMs >= WELCOME_MS_MAX) this.restart('no welcome');
   }
 
-  /** What was told to a server of before: this one must hear it when it is true for it. */
-  #failSettled(): void {
+  #failAll(error: FsError, fails: (pending: Pending) => boolean = () => true): void {
     for (const [id, pending] of this.#pending) {
-      if (pending.request.op?.$case !== 'settled') continue;
-      this.#forget(id, pending);
-      pending.answer.reject(new FsError('ESTALE', 'the metaserver was started anew'));
-    }
-  }
-
-  #failAll(error: FsError): void {
-    for (const [id, pending] of this.#pending) {
+      if (!fails(pending)) continue;
       this.#forget(id, pending);
       pending.answer.reject(error);
     }

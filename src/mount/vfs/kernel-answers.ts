@@ -70,7 +70,7 @@ export function dropOldPages(
 ): Promise<void> | undefined {
   const { copy, ino } = inode;
   const isOld = append
-    ? copy.mayHaveEnd(clock.bootMs()) || at !== offset
+    ? copy.appended(clock.bootMs()) || at !== offset
     : copy.hasReadAgain(clock.bootMs(), AGAIN_MS);
   const dropped = isOld ? kernel.forgetRange(ino, at, data.length) : undefined;
   if (dropped === undefined) return undefined;

@@ -49,12 +49,12 @@ export class KernelCopy {
     return nowMs - this.#appendedMs <= APPENDING_MS;
   }
 
-  /** An append was done: does it have pages that were read before? */
-  mayHaveEnd(nowMs: number): boolean {
+  /** An append was done. @returns whether it may have pages from before */
+  appended(nowMs: number): boolean {
     this.#appendedMs = nowMs;
-    const may = this.#reads !== this.#readsAtDrop;
+    const mayHave = this.#reads !== this.#readsAtDrop;
     this.#readsAtDrop = this.#reads;
-    return may;
+    return mayHave;
   }
 
   /** It was made to forget all of it not over `ms` ago, and may have read pages again since. */

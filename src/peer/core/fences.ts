@@ -1,8 +1,8 @@
 /**
  * Which calls of the past a home refuses: those of a session that was evicted or goes on in another
  * process, and writes under a lease that somebody else has followed. Rules C14 and C16 of
- * docs/PROTOCOL.md. For one life of the home: a
- * later one has another group epoch, which every call of before names wrongly.
+ * docs/PROTOCOL.md. For one life of the home: a later one has another group epoch, which every call
+ * of before names wrongly.
  */
 import { BoundedMap } from '../../common/core/bounded-map.ts';
 import type { Ino } from '../../common/ids.ts';
