@@ -128,6 +128,14 @@ export class MountLeases implements AsyncDisposable {
     if (size > 0) this.#tasks.run(() => this.#publishLeft());
   }
 
+  /** The session ends, unless something is unpublished: then the next mount goes on with it. */
+  async leave(ms: number): Promise<void> {
+    const { journal, log } = this.#options;
+    const { size } = journal.files;
+    if (size === 0) await this.#session?.leave(ms);
+    else log.warn('files are left for the next mount to publish', { files: size });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const { member } = this.#options;
     this.#isClosed = true;

@@ -6,7 +6,6 @@ import { SessionKind } from '../../gen/meta.ts';
 import type { Address } from '../common/address.ts';
 import { FsError } from '../common/errno.ts';
 import { DisposeStack, delay, TaskGroup, within } from '../common/lifecycle.ts';
-import type { Logger } from '../common/log.ts';
 import { SessionClient } from '../common/rpc/session-client.ts';
 import { statePaths } from '../common/state-paths.ts';
 import { mountData } from './data/mount-data.ts';
@@ -162,7 +161,7 @@ export class DfsNode implements AsyncDisposable {
         onPush: (frame) => leasing.onPush(frame),
       }),
     );
-    stack.defer(() => this.#leave(session, log));
+    stack.defer(() => leasing.leave(LATE_MS));
     stack.use(member.keepAlive(session));
     const { kernel, leases } = leasing;
     const meta = leasing.begin(session);
@@ -188,13 +187,6 @@ export class DfsNode implements AsyncDisposable {
         this.#ending.run(() => mounted.release());
       },
     });
-  }
-
-  /** What is unpublished is left to the next mount, in this session. */
-  async #leave(session: SessionClient, log: Logger): Promise<void> {
-    const { size } = this.#member.data.journal.files;
-    if (size === 0) await session.leave(LATE_MS);
-    else log.warn('files are left for the next mount to publish', { files: size });
   }
 
   /** While the metaserver is away, write-back would only wait; it comes again. */

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { SessionKind } from '../../../gen/meta.ts';
+import { type Request, SessionKind } from '../../../gen/meta.ts';
 import { ManualClock } from '../../../src/common/clock.ts';
 import { asIno } from '../../../src/common/ids.ts';
 import { type Deferred, deferred, delay } from '../../../src/common/lifecycle.ts';
@@ -26,6 +26,7 @@ class Started {
   readonly adopted: Deferred<void> = deferred();
   readonly published: Deferred<void> = deferred();
   readonly server: ScriptedMetaserver;
+  leave: () => Promise<void> = () => Promise.reject(new Error('it is not served'));
 
   private constructor(server: ScriptedMetaserver, left: boolean) {
     this.server = server;
@@ -111,6 +112,7 @@ class Started {
     this.#watch(session);
     await leasing.adopt();
     this.log.push('is served');
+    this.leave = () => leasing.leave(1_000);
   }
 
   #watch(session: SessionClient): void {
@@ -188,3 +190,21 @@ test('who asks is in the journal before it asks', async (t) => {
   assert.ok((await started.logged(3)).includes('is served'));
   assert.deepEqual(known, [[BEFORE, NOW]]);
 });
+
+for (const left of [true, false]) {
+  test(`the session is ${left ? 'left to the next mount' : 'ended'} in good order`, async (t) => {
+    const started = await Started.begin(t, { left, sid: SID });
+    const { adopted, published, server } = started;
+    adopted.resolve();
+    published.resolve();
+    await started.logged(4);
+    const leaving = started.leave();
+    if (!left) {
+      const isLeave = ({ op }: Request): boolean => op?.$case === 'leave';
+      await server.until(() => server.requests.some(isLeave));
+      server.reply(server.requests.find(isLeave)?.id ?? 0n);
+    }
+    await leaving;
+    assert.equal(started.log.includes('says leave'), !left);
+  });
+}
