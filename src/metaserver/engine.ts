@@ -125,7 +125,7 @@ export class MetaEngine {
     const table = await SessionTable.load({ commit, ledger, roster, clock, log });
     const unsure = [...table.mounts(), ...table.ended].map(({ sid }) => sid);
     const desk: LeaseDesk = new LeaseDesk({
-      table: new LeaseTable({ epoch: shardEpoch, unsure }),
+      table: new LeaseTable({ epoch: shardEpoch, unsure, nowMs: clock.bootMs() }),
       clock,
       find: (sid) => table.find(sid),
       onOverdue: (session) => evict(session),

@@ -19,7 +19,10 @@ export interface LeasedFiles {
   /** It is open for writing here. */
   mayWrite(ino: Ino): boolean;
   isDirectory(ino: Ino): boolean;
-  /** Everything written to it is at its home and the metaserver. @throws FsError */
+  /**
+   * Everything written under the lease it has is at its home and the metaserver.
+   * @throws FsError
+   */
   publish(ino: Ino): Promise<void>;
   /** Its lease is given up: nothing of it may be answered from memory. */
   forget(ino: Ino): void;
@@ -30,6 +33,8 @@ export interface LeasedFiles {
 export interface LeasesOptions {
   readonly kernel: KernelCache;
   readonly log: Logger;
+  /** A request waits no longer for a lease, milliseconds. */
+  readonly waitMs: number;
   bootMs(): number;
   /** Boot milliseconds when the leases of this node end. */
   endMs(): number;
@@ -66,6 +71,8 @@ export class Leases {
   readonly #idle = new Set<Ino>();
   /** Leases that are being given up. */
   readonly #closing = new Set<Ino>();
+  /** One for each request that is parked. */
+  readonly #waits = new Set<NodeJS.Timeout>();
   #telling: NodeJS.Timeout | undefined;
   #relaxing: NodeJS.Timeout | undefined;
   #isWorking = false;
@@ -130,16 +137,25 @@ export class Leases {
     if (!this.#isValid() && this.#holder.kindOf(ino) !== undefined) this.expire();
     const ticket: Ticket = { go: deferred() };
     if (this.#holder.use(ino, need, ticket)) return undefined;
+    const cancel = (error: FsError): void => {
+      if (this.#holder.cancel(ino, ticket)) ticket.go.reject(error);
+    };
     if (context !== undefined) {
       context.waitsFor = 'metaserver';
       context.interrupt = () => {
-        if (!this.#holder.cancel(ino, ticket)) return;
-        ticket.go.reject(new FsError('EINTR', 'interrupted while waiting for a lease'));
+        cancel(new FsError('EINTR', 'interrupted while waiting for a lease'));
       };
       if (context.interrupted) context.interrupt();
     }
     this.#work();
+    const { waitMs } = this.#options;
+    const timer = setTimeout(() => {
+      cancel(new FsError('EIO', `no lease on ino ${ino} within ${Math.round(waitMs / 1_000)} s`));
+    }, waitMs);
+    this.#waits.add(timer);
     return ticket.go.promise.finally(() => {
+      clearTimeout(timer);
+      this.#waits.delete(timer);
       if (context !== undefined) context.waitsFor = undefined;
     });
   }
@@ -184,7 +200,15 @@ export class Leases {
 
   /** The end of all leases: nothing is answered from memory, and the kernel forgets. */
   expire(): void {
-    const lost = this.#holder.expire();
+    this.#forgetAll(this.#holder.expire());
+  }
+
+  /** The session is over: nothing of it is held, or called back, any more. */
+  evicted(): void {
+    this.#forgetAll(this.#holder.evicted());
+  }
+
+  #forgetAll(lost: readonly Ino[]): void {
     for (const ino of lost) this.files?.forget(ino);
     if (lost.length > 0) this.#options.log.warn('leases ran out', { count: lost.length });
     this.#background(this.#options.kernel.forgetEverything());
@@ -214,6 +238,7 @@ export class Leases {
     this.#isClosed = true;
     clearTimeout(this.#relaxing);
     clearInterval(this.#telling);
+    for (const timer of this.#waits) clearTimeout(timer);
   }
 
   #isValid(): boolean {

@@ -25,6 +25,8 @@ export interface MountLeasesOptions {
   readonly member: Pick<Member, 'leaseEndMs' | 'onEnded' | 'onHeard'>;
   readonly journal: Pick<WriteJournal, 'files' | 'follows' | 'sid' | 'asked' | 'welcomed'>;
   readonly log: Logger;
+  /** A request waits no longer for a lease, milliseconds. */
+  readonly waitMs: number;
   bootMs(): number;
 }
 
@@ -48,7 +50,7 @@ export class MountLeases implements AsyncDisposable {
   #isClosed = false;
 
   constructor(options: MountLeasesOptions) {
-    const { bootMs, log } = options;
+    const { bootMs, log, waitMs } = options;
     this.#options = options;
     this.#tasks = new TaskGroup((error) => log.warn('work on leases failed', { error }));
     this.kernel = new NativeKernelCache({
@@ -58,6 +60,7 @@ export class MountLeases implements AsyncDisposable {
     this.leases = new Leases({
       kernel: this.kernel,
       log,
+      waitMs,
       bootMs: () => bootMs(),
       endMs: () => this.#endMs(),
       ask: (ino, kind) => this.#known().lease(ino, kind),
@@ -179,8 +182,7 @@ export class MountLeases implements AsyncDisposable {
 
   #lose(why: string): void {
     this.#options.log.warn('every lease is lost', { why });
-    this.leases.expire();
-    this.leases.endLost();
+    this.leases.evicted();
     this.vfs?.evicted();
   }
 

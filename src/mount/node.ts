@@ -151,7 +151,7 @@ export class DfsNode implements AsyncDisposable {
     const waitMs = request.waitMs ?? WAIT_MS;
     const bootMs = (): number => clock.bootMs();
     const { journal } = member.data;
-    const leasing = new MountLeases({ member, journal, log, bootMs });
+    const leasing = new MountLeases({ member, journal, log, waitMs, bootMs });
     const options = member.sessionOptions(SessionKind.MOUNT, waitMs);
     const session = stack.use(
       await SessionClient.open({

@@ -7,6 +7,8 @@ import { Leases } from '../../src/mount/leases.ts';
 import { MetaCache } from '../../src/mount/meta-cache.ts';
 import { MetaClient } from '../../src/mount/meta-client.ts';
 
+const WAIT_MS = 60_000;
+
 export interface LeasedMetaOptions {
   /** What the client asks through. */
   readonly session: ConstructorParameters<typeof MetaClient>[0];
@@ -24,6 +26,7 @@ export function leasedMeta(options: LeasedMetaOptions): { leases: Leases; meta: 
   const leases = new Leases({
     kernel,
     log: silentLogger,
+    waitMs: WAIT_MS,
     bootMs: () => clock.bootMs(),
     endMs: () => Number.MAX_SAFE_INTEGER,
     ask: (ino, kind) => meta.lease(ino, kind),

@@ -82,11 +82,18 @@ export class LeaseTable {
   #effects: RecallEffect[] = [];
   #nextPlace = 1;
   #lseq: number;
+  /** Until then they have time to settle. */
+  readonly #settleMs: number;
 
   /** @param unsure sessions that may hold leases of an earlier life of the server */
-  constructor(options: { readonly epoch: number; readonly unsure: Iterable<SessionId> }) {
+  constructor(options: {
+    readonly epoch: number;
+    readonly unsure: Iterable<SessionId>;
+    readonly nowMs: number;
+  }) {
     this.#lseq = options.epoch * LSEQS_PER_EPOCH;
     this.#unsure = new Set(options.unsure);
+    this.#settleMs = options.nowMs + RECALL_MS_MAX;
     assert(Number.isSafeInteger(this.#lseq + LSEQS_PER_EPOCH), 'the shard epoch is too large');
   }
 
@@ -282,8 +289,14 @@ export class LeaseTable {
       const isLate = recalls.some((recall) => recall !== undefined && recall.deadlineMs <= nowMs);
       if (isLate || isGone(sid)) late.add(sid);
     }
-    for (const sid of this.#unsure) if (isGone(sid)) late.add(sid);
+    const isLate = nowMs >= this.#settleMs && this.#isWaitedFor();
+    for (const sid of this.#unsure) if (isLate || isGone(sid)) late.add(sid);
     return [...late];
+  }
+
+  #isWaitedFor(): boolean {
+    for (const { waiting } of this.#entries.values()) if (waiting.length > 0) return true;
+    return false;
   }
 
   /** What was granted to the session up to this number is not held any more. */

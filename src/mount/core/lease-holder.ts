@@ -260,9 +260,17 @@ export class LeaseHolder<T> {
    * not given up, so that the kernel may still know of it
    */
   restarted(): Ino[] {
-    for (const held of this.#held.values()) held.closing = undefined;
+    this.#dropRecalls();
     this.expire();
     return [...this.#lost.keys()];
+  }
+
+  /** The session is over, and its recalls with it: others may have what was held. @returns that */
+  evicted(): Ino[] {
+    this.#dropRecalls();
+    const lost = this.expire();
+    this.endLost();
+    return lost;
   }
 
   /**
@@ -315,6 +323,10 @@ export class LeaseHolder<T> {
     const phase = closing.phase === 'flushing' ? 'flushing' : 'draining';
     held.closing = { ...closing, keep: 'nothing', phase };
     if (phase === 'draining') this.#drained(ino, held);
+  }
+
+  #dropRecalls(): void {
+    for (const held of this.#held.values()) held.closing = undefined;
   }
 
   #lose(ino: Ino, lease: Grant): void {

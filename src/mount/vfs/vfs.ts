@@ -146,7 +146,12 @@ export class Vfs {
       },
       publish: async (ino) => {
         const inode = inodes.get(ino);
-        while (inode?.dirty !== undefined) await this.#publisher.publish(inode);
+        while (inode?.dirty !== undefined) {
+          // Of before an eviction: it is published under a lease that is asked for, not under this.
+          const waits = inode.fenced && this.#data.isLocal(inode) && !this.#leases.mayWrite(ino);
+          if (waits) return;
+          await this.#publisher.publish(inode);
+        }
       },
       forget: (ino) => {
         meta.cache.forget(ino);

@@ -37,6 +37,7 @@ export const EXPECTED: readonly string[] = [
   'M ask done',
   'M closed done',
   'M flush done',
+  'C15 left and published',
   'M getattr ESTALE',
   'M getattr done',
   'M link EEXIST',

@@ -8,6 +8,7 @@ import type { HolderEffect, LeaseHolder } from '../../../src/mount/core/lease-ho
 import { Violation } from './checker.ts';
 import { Handles } from './handles.ts';
 import { Kernel } from './kernel.ts';
+import { Left } from './left.ts';
 import { Link } from './link.ts';
 import {
   type Attr,
@@ -65,7 +66,9 @@ export type UpcallBody =
       readonly expects: Ino | 0;
     } & Named)
   | { readonly kind: 'link'; readonly ino: Ino; readonly newDir: Ino; readonly newName: number }
-  | { readonly kind: 'setattr'; readonly ino: Ino };
+  | { readonly kind: 'setattr'; readonly ino: Ino }
+  /** Of no program: what an evicted session has left is published (C15). */
+  | { readonly kind: 'republish'; readonly ino: Ino };
 
 export type Upcall = UpcallBody & {
   answer?: (answer: Answer) => void;
@@ -87,6 +90,7 @@ export class Mount {
   readonly kernel: Kernel;
   readonly handles = new Handles();
   readonly publisher: Publisher;
+  readonly left = new Left(this);
   /** As the metaserver has told. */
   homeEpochs: number[] = [];
   /** Rises with each session. */
@@ -217,7 +221,7 @@ export class Mount {
       case 'flush': {
         this.#isClosing(effect.ino);
         const { ino } = effect;
-        this.publisher.publish(ino, () => {
+        this.left.flush(ino, () => {
           if (holder !== this.holder) return;
           holder.flushed(ino);
           this.work();
@@ -450,6 +454,7 @@ export class Mount {
     this.generation += 1;
     this.holder = this.#newHolder();
     this.#forgetAll();
+    this.left.take(this.publisher.inos());
     this.loseWritten();
     this.handles.clear();
     this.removing.clear();

@@ -244,7 +244,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'nobody is unsure after a restart (C13)',
-    parts: () => ({ ...REAL, table: ({ epoch }) => new LeaseTable({ epoch, unsure: [] }) }),
+    parts: () => ({ ...REAL, table: (options) => new LeaseTable({ ...options, unsure: [] }) }),
   },
   {
     name: 'parked requests are not served while a mount settles (C13)',
@@ -257,6 +257,10 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'what ran out counts after a mount has settled (C13)',
     parts: () => ({ ...REAL, holder: (mayWrite) => new NostalgicHolder(mayWrite) }),
+  },
+  {
+    name: 'a recall waits for what an evicted session has left (C15)',
+    parts: () => ({ ...REAL, waitsForLeft: true }),
   },
   {
     name: 'names outlive the lease of their directory (C8)',

@@ -20,6 +20,8 @@ export interface Parts {
   readonly serverLeaseMs: number;
   /** An evicted session is fenced before its leases fall. */
   readonly fencesHomes: boolean;
+  /** What an evicted session has left is published before any lease is given up. */
+  readonly waitsForLeft: boolean;
   /** The kernel forgets when the leases end. */
   readonly purgesAtExpiry: boolean;
   /** The kernel forgets what a lease was for. */
@@ -43,6 +45,7 @@ export const REAL: Parts = {
   },
   serverLeaseMs: SERVER_LEASE_MS,
   fencesHomes: true,
+  waitsForLeft: false,
   purgesAtExpiry: true,
   forget: (kernel, ino, what, done) => {
     kernel.forgetAttr(ino);

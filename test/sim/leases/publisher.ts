@@ -53,6 +53,13 @@ export class Publisher {
     }
   }
 
+  /** The bytes are at their home: the size is to be told. */
+  left(ino: Ino, lseq: number): void {
+    const dirty = this.#dirty.get(ino) ?? { pages: new Map<number, Content>(), lseq };
+    this.#dirty.set(ino, { ...dirty, isSizeDirty: true });
+    this.sizes.set(ino, this.sizes.get(ino) ?? 0);
+  }
+
   page(ino: Ino, page: number): Content | undefined {
     return this.#dirty.get(ino)?.pages.get(page);
   }

@@ -45,6 +45,9 @@ export function serve(mount: Mount, upcall: Upcall): void {
     case 'release':
       release(mount, upcall);
       break;
+    case 'republish':
+      use(mount, upcall.ino, 'exclusive', upcall);
+      break;
     case 'link':
     case 'make':
     case 'remove':
@@ -141,6 +144,12 @@ export function proceed(mount: Mount, upcall: Upcall): void {
       break;
     case 'make':
       openMade(mount, upcall, upcall.made ?? {});
+      break;
+    case 'republish':
+      mount.left.publish(upcall.ino, () => {
+        mount.holder.done(upcall.ino);
+        mount.work();
+      });
       break;
     case 'link':
     case 'lookup':

@@ -44,7 +44,7 @@ export class Server {
   constructor(world: World) {
     this.world = world;
     this.tree = new Tree(world.checker);
-    this.table = world.parts.table({ epoch: this.epoch, unsure: [] });
+    this.table = world.parts.table({ epoch: this.epoch, unsure: [], nowMs: 0 });
     this.evictions = new Evictions(world, this);
   }
 
@@ -168,7 +168,11 @@ export class Server {
       // What it held is not known any more.
       if (session.evicting) this.evictions.everywhere(session);
     }
-    this.table = this.world.parts.table({ epoch: this.epoch, unsure: live.map(({ sid }) => sid) });
+    this.table = this.world.parts.table({
+      epoch: this.epoch,
+      unsure: live.map(({ sid }) => sid),
+      nowMs: this.world.queue.nowMs,
+    });
     this.world.tally.count(live.length > 0 ? 'C13 unsure phase' : 'restart without sessions');
   }
 

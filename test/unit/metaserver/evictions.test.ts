@@ -275,6 +275,23 @@ describe('after a restart of the server', () => {
     assert.equal(change.outcome, 'ok');
   });
 
+  it('a mount that is heard of and does not settle has 60 s when somebody waits for it', async () => {
+    const { life, founder, ada, bob, ino } = await restarted();
+    await bob.ask(settled());
+    const pass = async (ms: number): Promise<void> => {
+      await life.pass(ms);
+      for (const other of [founder, ada, bob]) other.keepAlive();
+    };
+    for (let passed = 0; passed < 62_000; passed += 2_000) await pass(2_000);
+    assert.equal(ada.closed, undefined, 'nobody waits for it');
+    const change = await bob.ask(chmodOp(ino, 0o600));
+    await pass(1_000);
+    assert.deepEqual([ada.closed, change.outcome], ['evicted', 'waits']);
+    await confirm(founder, ada.session.sid);
+    for (let passed = 0; passed < GONE_MS; passed += 1_000) await pass(1_000);
+    assert.equal(change.outcome, 'ok');
+  });
+
   it('an eviction that was under way goes on: no home is forgotten', async () => {
     const before = await twoMounts();
     before.bob.send(chmodOp(before.ino, 0o600));

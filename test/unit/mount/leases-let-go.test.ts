@@ -8,6 +8,7 @@ import { FakeKernelCache } from '../../support/fake-kernel-cache.ts';
 
 const INO = asIno(1024);
 const GIVEN_UP = asIno(1025);
+const WAIT_MS = 60_000;
 
 /** It holds a page of one file for a read, and forgets that file when it is answered. */
 class WaitingKernel extends FakeKernelCache {
@@ -23,6 +24,7 @@ function leasesOf(kernel: FakeKernelCache): Leases {
   const leases = new Leases({
     kernel,
     log: silentLogger,
+    waitMs: WAIT_MS,
     bootMs: () => 0,
     endMs: () => 10_000,
     // Nobody gets a lease before every mount has let go.

@@ -13,6 +13,7 @@ test('a mount that looks at more than it may hold gives up what it used least', 
   const leases = new Leases({
     kernel,
     log: silentLogger,
+    waitMs: 60_000,
     bootMs: () => 0,
     endMs: () => 10_000,
     ask: () => Promise.resolve(),

@@ -67,7 +67,7 @@ class Started {
       onHeard: () => undefined,
       onEnded: () => undefined,
     };
-    const leasing = new MountLeases({ member, journal, log: silentLogger, bootMs });
+    const leasing = new MountLeases({ member, journal, log: silentLogger, waitMs: 60_000, bootMs });
     const session = await SessionClient.open({
       address: `unix:${socketPath}`,
       clusterId: CLUSTER,

@@ -345,6 +345,33 @@ describe('a metaserver that began anew', () => {
   });
 });
 
+describe('an eviction', () => {
+  it('ends recalls too, and who waits asks in the next session', () => {
+    const fixture = Fixture.holding('exclusive');
+    fixture.holder.recalled(INO, 7, 'nothing');
+    fixture.use('exclusive', 'a');
+    fixture.holder.expire();
+    assert.deepEqual(fixture.effects(), ['purge all', 'flush']);
+    fixture.holder.evicted();
+    assert.deepEqual(fixture.effects(), ['ask exclusive']);
+    fixture.holder.granted(INO, { kind: 'exclusive', lseq: 9 });
+    assert.deepEqual(fixture.effects(), ['go a']);
+    fixture.holder.flushed(INO);
+    fixture.holder.purged(INO);
+    assert.deepEqual(fixture.effects(), [], 'nobody called for the lease of now');
+    assert.equal(fixture.holder.kindOf(INO), 'exclusive');
+  });
+
+  it('leaves nothing that requests may go on under', () => {
+    const fixture = Fixture.holding('shared');
+    fixture.use('shared', 'user');
+    assert.deepEqual(fixture.holder.evicted(), [INO]);
+    fixture.use('shared', 'a');
+    assert.deepEqual(fixture.holder.serveLost(), []);
+    assert.deepEqual(fixture.effects(), ['ask shared']);
+  });
+});
+
 describe('a lease that nobody called for', () => {
   it('is given up on the same way', () => {
     const fixture = Fixture.holding('exclusive');
