@@ -5,6 +5,7 @@
  */
 import type * as wire from '../../gen/meta.ts';
 import { AssertionError } from '../common/assert.ts';
+import type { Attr } from '../common/attr.ts';
 import type { Clock } from '../common/clock.ts';
 import { FsError } from '../common/errno.ts';
 import type { GroupId, Ino } from '../common/ids.ts';
@@ -15,6 +16,7 @@ import type { AdminOp } from './admin.ts';
 import type { CommitPath, View } from './commit.ts';
 import { closeUnlinked } from './core/close-unlinked.ts';
 import { flushAttr } from './core/flush-attr.ts';
+import { type Unpublished, withUnpublished } from './core/glimpses.ts';
 import type { OpContext } from './core/inodes.ts';
 import { decodeU64, slotsAfter } from './core/keyspace.ts';
 import type { Claim } from './core/leases.ts';
@@ -46,6 +48,7 @@ import {
   encodeGrants,
   encodeResult,
   flushAttrOf,
+  glimpsedOf,
   inoOf,
   inosOf,
   integer,
@@ -65,7 +68,7 @@ import {
 } from './wire.ts';
 
 type Op = NonNullable<wire.Request['op']>;
-type LeaseOp = Extract<Op, { $case: 'release' | 'settled' }>;
+type LeaseOp = Extract<Op, { $case: 'release' | 'settled' | 'glimpsed' }>;
 type ReadOp = Extract<Op, { $case: 'lookup' | 'getattr' | 'lease' | 'readlink' }>;
 type ReaddirOp = Extract<Op, { $case: 'readdir' }>;
 type ChangeOp = Exclude<Op, ReadOp | AdminOp | ReaddirOp | LeaseOp>;
@@ -139,7 +142,9 @@ export class Executor {
       this.#pages.run(() => this.#readdir(session, asked, view, answer));
       return false;
     }
-    const run = (): void => this.#execute(session, request, answer);
+    const run = (unpublished?: Unpublished): void => {
+      this.#execute(session, request, answer, unpublished);
+    };
     if (session.kind !== 'mount') {
       run();
       return false;
@@ -148,6 +153,7 @@ export class Executor {
     return this.#options.desk.submit({
       session,
       asks,
+      looks: op?.$case === 'lookup' || op?.$case === 'getattr',
       claims: () => this.#claims(session, request),
       run,
     });
@@ -171,11 +177,16 @@ export class Executor {
     }
   }
 
-  #execute(session: Session, request: wire.Request, answer: Answer): void {
+  #execute(
+    session: Session,
+    request: wire.Request,
+    answer: Answer,
+    unpublished: Unpublished | undefined,
+  ): void {
     const view = this.#commit.view();
     let done: Done;
     try {
-      done = this.#run(session, request, view);
+      done = this.#run(session, request, view, unpublished);
     } catch (error) {
       done = { reply: encodeError(error instanceof FsError ? error : this.#unexpected(error)) };
     }
@@ -208,7 +219,12 @@ export class Executor {
     return new FsError('EIO', 'the metaserver failed on this request, its log says how');
   }
 
-  #run(session: Session, { op, requestId }: wire.Request, view: View): Done {
+  #run(
+    session: Session,
+    { op, requestId }: wire.Request,
+    view: View,
+    unpublished: Unpublished | undefined,
+  ): Done {
     if (op === undefined) throw new FsError('EPROTO', 'a request without a known operation');
     requireLive(session);
     switch (op.$case) {
@@ -216,7 +232,7 @@ export class Executor {
       case 'getattr':
       case 'lease':
       case 'readlink':
-        return whole(this.#read(new Txn(view, storeCodecs), op));
+        return whole(this.#read(new Txn(view, storeCodecs), op, unpublished));
       case 'statfs':
       case 'peerReport':
       case 'clusterStatus':
@@ -227,6 +243,11 @@ export class Executor {
       case 'release':
         this.#options.desk.release(session, releasesOf(op.value));
         return whole(EMPTY_RESULT);
+      case 'glimpsed': {
+        const { lease, unpublished: written } = glimpsedOf(op.value);
+        this.#options.desk.glimpsed({ ...lease, sid: session.sid }, written);
+        return whole(EMPTY_RESULT);
+      }
       case 'settled':
         this.#options.desk.settled(session, inosOf(op.value.open));
         return whole(EMPTY_RESULT);
@@ -244,13 +265,15 @@ export class Executor {
     }
   }
 
-  #read(txn: Txn, op: ReadOp): Result {
+  #read(txn: Txn, op: ReadOp, unpublished: Unpublished | undefined): Result {
+    const shown = (attr: Attr): Result =>
+      attrResult(unpublished === undefined ? attr : withUnpublished(attr, unpublished));
     switch (op.$case) {
       case 'lookup':
-        return attrResult(lookup(txn, inoOf(op.value.parent), nameFromBytes(op.value.name)));
+        return shown(lookup(txn, inoOf(op.value.parent), nameFromBytes(op.value.name)));
       case 'getattr':
       case 'lease':
-        return attrResult(getattr(txn, inoOf(op.value.ino)));
+        return shown(getattr(txn, inoOf(op.value.ino)));
       case 'readlink':
         return readlinkResult(readlink(txn, inoOf(op.value.ino)));
     }

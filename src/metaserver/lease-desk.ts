@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../common/clock.ts';
 import type { Ino, SessionId } from '../common/ids.ts';
+import { Glimpses, type Unpublished, type WriteLease } from './core/glimpses.ts';
 import type { Claim, LeaseTable, Ticket } from './core/leases.ts';
 import type { ReleaseMessage, TakenGrant } from './lease-ops.ts';
 import { isGone, type Session } from './session.ts';
@@ -13,10 +14,15 @@ export interface Job {
   readonly session: Session;
   /** It is after a lease. */
   readonly asks: boolean;
+  /** It wants to know attributes only. */
+  readonly looks: boolean;
   /** Worked out anew whenever it may run. */
   claims(): readonly Claim[];
-  /** Not called when its process is gone by then. */
-  run(): void;
+  /**
+   * Not called when its process is gone by then.
+   * @param unpublished of the file it looks at: what somebody else has written
+   */
+  run(unpublished?: Unpublished): void;
 }
 
 export interface LeaseDeskOptions {
@@ -31,6 +37,7 @@ export class LeaseDesk {
   readonly table: LeaseTable;
   readonly #options: LeaseDeskOptions;
   readonly #jobs = new Map<number, Job>();
+  readonly #glimpses = new Glimpses<Job>();
   #pumping = false;
 
   constructor(options: LeaseDeskOptions) {
@@ -40,18 +47,45 @@ export class LeaseDesk {
 
   /** Operations that wait for a lease of somebody. */
   get waitingCount(): number {
-    return this.#jobs.size;
+    return this.#jobs.size + this.#glimpses.count;
   }
 
   /** Runs it now, or when nobody is in its way any more. @returns whether it waits */
   submit(job: Job): boolean {
     const ticket = ticketOf(job);
+    const lease = job.looks ? this.table.glimpse(ticket) : undefined;
+    return (lease !== undefined && this.#glimpse(job, lease)) || this.#queue(job, ticket);
+  }
+
+  #queue(job: Job, ticket: Ticket): boolean {
     const admitted = this.table.admits(ticket, this.#nowMs);
     const place = admitted ? undefined : this.table.wait(ticket).place;
     if (place === undefined) job.run();
     else this.#jobs.set(place, job);
     this.pump();
     return place !== undefined && this.#jobs.has(place);
+  }
+
+  /** @returns false when nobody can be asked */
+  #glimpse(job: Job, lease: WriteLease): boolean {
+    const sink = this.#options.find(lease.sid)?.sink;
+    if (sink === undefined) return false;
+    const id = BigInt(this.#glimpses.ask(job, lease, this.#nowMs));
+    const value = { id, ino: BigInt(lease.ino), lseq: BigInt(lease.lseq) };
+    sink.push({ $case: 'glimpse', value });
+    return true;
+  }
+
+  /** A session says what it has not published of a file; undefined: it is to be called. */
+  glimpsed({ id, ...lease }: WriteLease & { id: number }, unpublished?: Unpublished): void {
+    const job = this.#glimpses.answered(id, lease);
+    if (job === undefined) return;
+    const ticket = ticketOf(job);
+    // Names may lead elsewhere by now, and the lease may be another one's.
+    const held = this.table.glimpse(ticket);
+    const isHeld = held?.sid === lease.sid && held.ino === lease.ino && held.lseq === lease.lseq;
+    if (unpublished !== undefined && isHeld) job.run(unpublished);
+    else this.#queue(job, ticket);
   }
 
   release(session: Session, releases: readonly ReleaseMessage[]): void {
@@ -86,6 +120,7 @@ export class LeaseDesk {
   /** Another process goes on with the session. */
   handOver({ sid }: Session): void {
     for (const place of this.table.handOver(sid, this.#nowMs)) this.#jobs.delete(place);
+    this.#glimpses.drop((job) => job.session.sid === sid);
     this.pump();
   }
 
@@ -98,6 +133,7 @@ export class LeaseDesk {
   /** To be called once a second. */
   sweep(): void {
     const nowMs = this.#nowMs;
+    for (const job of this.#glimpses.overdue(nowMs)) this.#queue(job, ticketOf(job));
     const gone = (sid: SessionId): boolean => {
       const session = this.#options.find(sid);
       return session === undefined || isGone(session, nowMs);

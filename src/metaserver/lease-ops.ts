@@ -52,6 +52,7 @@ export function claimsOf(txn: Txn, op: Op | undefined): Claim[] {
     case 'flushAttr':
     case 'closeUnlinked':
     case 'release':
+    case 'glimpsed':
     case 'settled':
     case 'fenced':
     case 'statfs':

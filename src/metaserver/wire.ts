@@ -18,6 +18,7 @@ import {
 import { nameFromBytes, nameToBytes } from '../common/name.ts';
 import { attrToWire, nodeIdFromBytes, nodeIdToBytes } from '../common/rpc/codec.ts';
 import type { FlushAttrRequest } from './core/flush-attr.ts';
+import type { Unpublished } from './core/glimpses.ts';
 import type { LinkRequest } from './core/link.ts';
 import type { MakeRequest, MakeResult } from './core/make.ts';
 import type { DirEntry } from './core/readdir.ts';
@@ -108,6 +109,22 @@ export function flushAttrOf(value: wire.FlushAttrRequest): FlushAttrRequest {
     mtime: value.mtime === undefined ? undefined : timeOf(value.mtime),
     cuts: integer(value.cuts, 'a number of cuts'),
     rgEpoch: epochOf(value.rgEpoch),
+  };
+}
+
+export function glimpsedOf({ id, ino, lseq, unpublished }: wire.GlimpsedRequest): {
+  readonly lease: { readonly id: number; readonly ino: Ino; readonly lseq: number };
+  readonly unpublished: Unpublished | undefined;
+} {
+  const lease = {
+    id: integer(id, 'the id of a glimpse'),
+    ino: inoOf(ino),
+    lseq: integer(lseq, 'a lease number'),
+  };
+  if (unpublished?.mtime === undefined) return { lease, unpublished: undefined };
+  return {
+    lease,
+    unpublished: { end: sizeOf(unpublished.end), mtime: timeOf(unpublished.mtime) },
   };
 }
 

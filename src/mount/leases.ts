@@ -2,7 +2,8 @@
  * The leases of one mount at work: requests wait here for theirs, recalls are carried out, and
  * what runs out is forgotten. What is right to do is decided in core/lease-holder.ts.
  */
-import type { ServerFrame } from '../../gen/meta.ts';
+import type { Glimpse, ServerFrame } from '../../gen/meta.ts';
+import type { Timespec } from '../common/attr.ts';
 import { FsError } from '../common/errno.ts';
 import { asIno, type Ino, safeInteger } from '../common/ids.ts';
 import type { Grant, LeaseKind } from '../common/lease.ts';
@@ -12,6 +13,12 @@ import { type HolderEffect, LeaseHolder } from './core/lease-holder.ts';
 import type { RequestContext, Result } from './driver/driver.ts';
 import type { KernelCache } from './kernel-cache.ts';
 import type { LeaseRelease } from './meta-client.ts';
+
+/** What was written here and is not published: the file is at least that long. */
+export interface Unpublished {
+  readonly end: number;
+  readonly mtime: Timespec;
+}
 
 /** What the leases are about, as the vfs knows it. */
 export interface LeasedFiles {
@@ -24,6 +31,8 @@ export interface LeasedFiles {
    * @throws FsError
    */
   publish(ino: Ino): Promise<void>;
+  /** What may be told to others who look at it; undefined: nothing, or not now. */
+  unpublished(ino: Ino): Unpublished | undefined;
   /** Its lease is given up: nothing of it may be answered from memory. */
   forget(ino: Ino): void;
   /** The metaserver was told that it is open here. */
@@ -41,6 +50,8 @@ export interface LeasesOptions {
   /** Waits its turn for a lease. @throws FsError */
   ask(ino: Ino, kind: LeaseKind): Promise<unknown>;
   release(releases: readonly LeaseRelease[]): Promise<void>;
+  /** Answers a glimpse (rule C19). */
+  glimpsed(glimpse: Glimpse, unpublished: Unpublished | undefined): Promise<void>;
 }
 
 interface Ticket {
@@ -175,6 +186,19 @@ export class Leases {
 
   recalled({ ino, lseq, keepShared }: Recall): void {
     this.#holder.recalled(asIno(ino), safeInteger(lseq), keepShared ? 'shared' : 'nothing');
+    this.#work();
+  }
+
+  /** Somebody looks at a file that may be written here. Where nothing is, it need not be. */
+  glimpsed(glimpse: Glimpse): void {
+    const ino = asIno(glimpse.ino);
+    const isHeld = this.#isValid() && this.mayWrite(ino) && !this.#holder.isClosing(ino);
+    const told = isHeld ? this.files?.unpublished(ino) : undefined;
+    this.#options.glimpsed(glimpse, told).catch((error: unknown) => {
+      this.#options.log.debug('a glimpse was not answered', { error });
+    });
+    if (told !== undefined) return;
+    this.#holder.giveUp(ino, 'shared');
     this.#work();
   }
 

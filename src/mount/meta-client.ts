@@ -2,7 +2,7 @@
  * The namespace as the vfs sees it: domain values in and out, one method an operation, over the
  * mount session. Wire types stop here.
  */
-import type { RequestId } from '../../gen/meta.ts';
+import type { Glimpse, RequestId } from '../../gen/meta.ts';
 import type { Attr, Timespec } from '../common/attr.ts';
 import { FsError } from '../common/errno.ts';
 import { asIno, type Ino, safeInteger } from '../common/ids.ts';
@@ -151,6 +151,19 @@ export class MetaClient {
       progress,
     }));
     await this.#read('empty', { $case: 'release', value: { leases } });
+  }
+
+  /** What somebody else wants to know who looks at a file. */
+  async glimpsed(
+    { id, ino, lseq }: Glimpse,
+    unpublished: { readonly end: number; readonly mtime: Timespec } | undefined,
+  ): Promise<void> {
+    const told = unpublished && {
+      end: BigInt(unpublished.end),
+      mtime: timeToWire(unpublished.mtime),
+    };
+    const value = { id, ino, lseq, unpublished: told };
+    await this.#read('empty', { $case: 'glimpsed', value });
   }
 
   /** No lease of an earlier life of the metaserver is held; these files are open. */

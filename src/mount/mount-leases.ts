@@ -65,6 +65,9 @@ export class MountLeases implements AsyncDisposable {
       endMs: () => this.#endMs(),
       ask: (ino, kind) => this.#known().lease(ino, kind),
       release: (releases) => this.#known().release(releases),
+      glimpsed: async (glimpse, told) => {
+        await this.#known().glimpsed(glimpse, told);
+      },
     });
     this.#cache = new MetaCache((ino) => this.leases.holds(ino));
   }
@@ -110,6 +113,7 @@ export class MountLeases implements AsyncDisposable {
   }
 
   onPush({ body }: ServerFrame): void {
+    if (body?.$case === 'glimpse') this.leases.glimpsed(body.value);
     if (body?.$case !== 'recall') return;
     if (this.#early === undefined) this.leases.recalled(body.value);
     else this.#early.push(body.value);

@@ -31,12 +31,15 @@ export function leasedMeta(options: LeasedMetaOptions): { leases: Leases; meta: 
     endMs: () => Number.MAX_SAFE_INTEGER,
     ask: (ino, kind) => meta.lease(ino, kind),
     release: (releases) => meta.release(releases),
+    glimpsed: (glimpse, told) => meta.glimpsed(glimpse, told),
   });
   const meta: MetaClient = new MetaClient(session, new MetaCache((ino) => leases.holds(ino)));
   meta.onGrant = (ino, grant) => leases.granted(ino, grant);
   served.sink = {
     push: (body) => {
-      if (body.$case === 'recall' && options.isDead?.() !== true) leases.recalled(body.value);
+      if (options.isDead?.() === true) return;
+      if (body.$case === 'recall') leases.recalled(body.value);
+      if (body.$case === 'glimpse') leases.glimpsed(body.value);
     },
     close: () => undefined,
   };

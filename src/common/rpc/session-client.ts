@@ -227,6 +227,7 @@ export class SessionClient implements AsyncDisposable {
         this.#onRefusal(body.value);
         return;
       case 'recall':
+      case 'glimpse':
       case 'fence':
       case 'reclaim':
       case 'map':

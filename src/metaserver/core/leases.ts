@@ -7,6 +7,7 @@
 import { assert } from '../../common/assert.ts';
 import type { Ino, SessionId } from '../../common/ids.ts';
 import { conflict, covers, type Grant, type Keep, type LeaseKind } from '../../common/lease.ts';
+import type { WriteLease } from './glimpses.ts';
 
 /** What an operation needs of an inode at the moment it runs. */
 export interface Claim {
@@ -210,6 +211,19 @@ export class LeaseTable {
       if (other !== sid && kind === 'exclusive') return true;
     }
     return false;
+  }
+
+  /** The one lease in the way of a look, if whoever has it may say what the look wants to know. */
+  glimpse({ sid, claims }: Ticket): WriteLease | undefined {
+    const [claim, ...more] = claims;
+    if (claim === undefined || more.length > 0 || this.#unsure.size > 0) return undefined;
+    const { ino, kind } = claim;
+    const [held, ...others] = this.#entries.get(ino)?.holders ?? [];
+    if (held === undefined || others.length > 0 || kind !== 'shared') return undefined;
+    const [writer, holder] = held;
+    if (writer === sid || holder.kind !== 'exclusive') return undefined;
+    if (!holder.told || holder.recall !== undefined) return undefined;
+    return { sid: writer, ino, lseq: holder.lseq };
   }
 
   /** Nobody else has a lease on what the session publishes. */

@@ -153,6 +153,12 @@ export class Vfs {
           await this.#publisher.publish(inode);
         }
       },
+      unpublished: (ino) => {
+        const inode = inodes.get(ino);
+        if (inode === undefined || inode.fenced || inode.gone || inode.resizing) return undefined;
+        // Nobody is told of the new end before programs here may be (C18).
+        return inode.copy.dropping === undefined ? inode.dirty : undefined;
+      },
       forget: (ino) => {
         meta.cache.forget(ino);
         inodes.get(ino)?.copy.forgot(this.#options.clock.bootMs());

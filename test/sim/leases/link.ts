@@ -3,6 +3,7 @@
  * (rule C12), by the clock of its machine.
  */
 import type { SessionId } from '../../../src/common/ids.ts';
+import type { WriteLease } from '../../../src/metaserver/core/glimpses.ts';
 import type { Op, ReleaseMessage, Reply } from './messages.ts';
 import type { Mount } from './mount.ts';
 import { Stream } from './network.ts';
@@ -87,6 +88,16 @@ export class Link {
 
   recalled(stream: Stream, { ino, lseq, keep }: Recall): void {
     if (!this.#isLate(stream)) this.#mount.recalled(ino, lseq, keep);
+  }
+
+  glimpsed(stream: Stream, { id, ino, lseq }: WriteLease & { readonly id: number }): void {
+    if (this.#isLate(stream)) return;
+    const { holder, publisher } = this.#mount;
+    const isHeld = this.isValid && holder.kindOf(ino) === 'exclusive' && !holder.isClosing(ino);
+    const size = isHeld && publisher.has(ino) ? publisher.sizes.get(ino) : undefined;
+    this.request({ op: 'glimpsed', id, ino, lseq, size }, () => {});
+    if (size === undefined) holder.giveUp(ino, 'shared');
+    this.#mount.work();
   }
 
   replied(stream: Stream, reply: Reply): void {

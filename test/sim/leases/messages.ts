@@ -42,6 +42,14 @@ export type Op =
   | { readonly op: 'ask'; readonly ino: Ino; readonly kind: LeaseKind }
   | { readonly op: 'flush'; readonly ino: Ino; readonly size: number }
   | { readonly op: 'closed'; readonly ino: Ino }
+  | {
+      readonly op: 'glimpsed';
+      readonly id: number;
+      readonly ino: Ino;
+      readonly lseq: number;
+      /** undefined: it is to be called. */
+      readonly size: number | undefined;
+    }
   | { readonly op: 'settled'; readonly open: readonly Ino[] };
 
 /** The file the session expects under a name, and whether it is open there. */

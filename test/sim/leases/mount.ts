@@ -158,6 +158,11 @@ export class Mount {
     return Math.min(5_000, this.link.leaseEndMs - this.world.queue.nowMs);
   }
 
+  /** As ttlMs, for attributes: what is written here changes them (C17). */
+  attrMs(ino: Ino): number {
+    return this.publisher.has(ino) ? 0 : this.ttlMs(ino);
+  }
+
   /** The reply is what the lease held now has begun with. */
   isCurrent(ino: Ino, reply: Reply): boolean {
     if (!this.link.isValid || !this.holder.mayCache(ino)) return false;

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Ino, SessionId } from '../../../src/common/ids.ts';
 import type { Grant, LeaseKind } from '../../../src/common/lease.ts';
+import { Glimpses } from '../../../src/metaserver/core/glimpses.ts';
 import { LeaseTable, type Release } from '../../../src/metaserver/core/leases.ts';
 import { type HolderEffect, LeaseHolder } from '../../../src/mount/core/lease-holder.ts';
 import { Fences } from '../../../src/peer/core/fences.ts';
@@ -104,6 +105,13 @@ class OvertakingTable extends LeaseTable {
 class ForgetfulTable extends LeaseTable {
   override release(sid: SessionId, release: Release): void {
     super.release(sid, { ...release, open: false });
+  }
+}
+
+/** Waits for an answer for ever. */
+class PatientGlimpses<Look> extends Glimpses<Look> {
+  override overdue(): Look[] {
+    return [];
   }
 }
 
@@ -261,6 +269,18 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a recall waits for what an evicted session has left (C15)',
     parts: () => ({ ...REAL, waitsForLeft: true }),
+  },
+  {
+    name: 'the kernel keeps the attributes of what is written to (C17)',
+    parts: () => ({ ...REAL, unsettle: () => {} }),
+  },
+  {
+    name: 'a look shows what is committed, whoever writes (C19)',
+    parts: () => ({ ...REAL, look: (outcome) => outcome }),
+  },
+  {
+    name: 'a glimpse is waited for without end (C19)',
+    parts: () => ({ ...REAL, glimpses: () => new PatientGlimpses() }),
   },
   {
     name: 'names outlive the lease of their directory (C8)',

@@ -55,12 +55,15 @@ export function claimsOf(tree: Tree, op: Op): Claim[] {
     case 'flush':
     case 'closed':
     case 'settled':
+    case 'glimpsed':
       return [];
   }
 }
 
+const LOOKS: ReadonlySet<Op['op']> = new Set(['lookup', 'getattr', 'readdir', 'ask', 'glimpsed']);
+
 export function isChange({ op }: Op): boolean {
-  return op !== 'lookup' && op !== 'getattr' && op !== 'readdir' && op !== 'ask';
+  return !LOOKS.has(op);
 }
 
 const NOTHING = { error: undefined, ino: 0, attr: undefined, names: [], kept: 0, gone: 0 } as const;
@@ -89,6 +92,8 @@ export function runOp(server: Server, session: Session, op: Op): Outcome {
     case 'closed':
     case 'settled':
       tell(server, session, op);
+      return NOTHING;
+    case 'glimpsed':
       return NOTHING;
     case 'make':
     case 'remove':
@@ -239,6 +244,7 @@ export function grantsOf(server: Server, session: Session, op: Op, outcome: Outc
     case 'flush':
     case 'closed':
     case 'settled':
+    case 'glimpsed':
       break;
   }
   return grants;

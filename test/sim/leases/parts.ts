@@ -1,18 +1,23 @@
 /** The code under test, and what a mutation may put in its place. */
 import type { Ino } from '../../../src/common/ids.ts';
 import type { LeaseKind } from '../../../src/common/lease.ts';
+import { Glimpses } from '../../../src/metaserver/core/glimpses.ts';
 import { LeaseTable } from '../../../src/metaserver/core/leases.ts';
 import { LeaseHolder } from '../../../src/mount/core/lease-holder.ts';
 import { Fences } from '../../../src/peer/core/fences.ts';
 import type { Kernel } from './kernel.ts';
 import { type DataCall, isDirectory } from './messages.ts';
 import type { Mount } from './mount.ts';
+import type { Outcome } from './operations.ts';
 import { SERVER_LEASE_MS } from './sessions.ts';
 
 export interface Parts {
   table(options: ConstructorParameters<typeof LeaseTable>[0]): LeaseTable;
   holder<T>(mayWrite: (ino: Ino) => boolean): LeaseHolder<T>;
   fences(): Fences;
+  glimpses<Look>(): Glimpses<Look>;
+  /** What a look at a file shows, whose writer has told that it is this large. */
+  look(outcome: Outcome, size: number): Outcome;
   /** A home hears of a session's epoch. */
   meets(fences: Fences, call: DataCall): void;
   /** A process takes over what the one before it has written. */
@@ -26,6 +31,8 @@ export interface Parts {
   readonly purgesAtExpiry: boolean;
   /** The kernel forgets what a lease was for. */
   forget(kernel: Kernel, ino: Ino, what: 'attributes' | 'all', done: () => void): void;
+  /** A clean file is written to: the kernel forgets what it was told of it. */
+  unsettle(kernel: Kernel, ino: Ino): void;
   /** What a read of a file needs that is, or is not, open for writing. */
   readNeed(mayWrite: boolean): LeaseKind;
   /** The mount forgets the names of a directory. */
@@ -36,6 +43,12 @@ export const REAL: Parts = {
   table: (options) => new LeaseTable(options),
   holder: (mayWrite) => new LeaseHolder(mayWrite),
   fences: () => new Fences(),
+  glimpses: () => new Glimpses(),
+  look: (outcome, size) => {
+    const { attr } = outcome;
+    if (attr === undefined) return outcome;
+    return { ...outcome, attr: { ...attr, size: Math.max(attr.size, size) } };
+  },
   meets: (fences, call) => fences.meet(call),
   adopts: (mount, before) => {
     // The youngest: a read may have gone under one that came after the write.
@@ -53,6 +66,7 @@ export const REAL: Parts = {
     if (what === 'attributes' || isDirectory(ino)) done();
     else kernel.forgetData(ino, done);
   },
+  unsettle: (kernel, ino) => kernel.forgetAttr(ino),
   readNeed: (mayWrite) => (mayWrite ? 'exclusive' : 'shared'),
   forgetNames: (mount, dir) => {
     mount.names.delete(dir);

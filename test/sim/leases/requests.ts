@@ -164,6 +164,7 @@ export function proceed(mount: Mount, upcall: Upcall): void {
 /** A store was made while the page was there, so under the lease: it waits for none. */
 function accept(mount: Mount, upcall: Of<'write'>): void {
   const { ino, page, content } = upcall;
+  if (!mount.publisher.has(ino)) mount.world.parts.unsettle(mount.kernel, ino);
   mount.publisher.accept(ino, page, content, mount.holder.lseqOf(ino));
   mount.pages.get(ino)?.delete(page);
   mount.answer(upcall, { size: mount.publisher.sizes.get(ino) ?? 0 });
@@ -220,7 +221,7 @@ function lookup(mount: Mount, upcall: Of<'lookup'>): void {
     if (known.ino === 0 || attr !== undefined) {
       mount.world.tally.count('lookup from memory');
       const answer = entryAnswer(mount, known, mount.ttlMs(dir), attr);
-      mount.answer(upcall, { ...answer, attrMs: known.ino === 0 ? 0 : mount.ttlMs(known.ino) });
+      mount.answer(upcall, { ...answer, attrMs: known.ino === 0 ? 0 : mount.attrMs(known.ino) });
       return;
     }
   }
@@ -230,7 +231,7 @@ function lookup(mount: Mount, upcall: Of<'lookup'>): void {
     const entryMs = mount.isCurrent(dir, reply) ? mount.ttlMs(dir) : 0;
     const answer = entryAnswer(mount, entry, entryMs, reply.attr);
     const isCurrent = entry.ino !== 0 && mount.isCurrent(entry.ino, reply);
-    mount.answer(upcall, { ...answer, attrMs: isCurrent ? mount.ttlMs(entry.ino) : 0 });
+    mount.answer(upcall, { ...answer, attrMs: isCurrent ? mount.attrMs(entry.ino) : 0 });
   });
 }
 
@@ -249,7 +250,7 @@ function getattr(mount: Mount, upcall: Of<'getattr'>): void {
   const known = mount.holds(ino) ? mount.attrs.get(ino) : undefined;
   if (known !== undefined) {
     mount.world.tally.count('getattr from memory');
-    mount.answer(upcall, { attr: mount.withLocal(ino, known), attrMs: mount.ttlMs(ino) });
+    mount.answer(upcall, { attr: mount.withLocal(ino, known), attrMs: mount.attrMs(ino) });
   } else if (mount.handles.mayWrite(ino)) use(mount, ino, 'exclusive', upcall);
   else askAttr(mount, upcall);
 }
@@ -260,7 +261,7 @@ function attrUnderLease(mount: Mount, upcall: Of<'getattr'>): void {
   if (known === undefined) {
     // It does not count as a user: the metaserver may wait for this lease before it answers.
     askAttr(mount, upcall);
-  } else mount.answer(upcall, { attr: mount.withLocal(ino, known), attrMs: mount.ttlMs(ino) });
+  } else mount.answer(upcall, { attr: mount.withLocal(ino, known), attrMs: mount.attrMs(ino) });
   mount.holder.done(ino);
   mount.work();
 }
@@ -270,7 +271,7 @@ function askAttr(mount: Mount, upcall: Of<'getattr'>): void {
   mount.link.request({ op: 'getattr', ino }, (reply) => {
     if (reply.attr === undefined) mount.answer(upcall, { error: 'ESTALE' });
     else {
-      const attrMs = mount.isCurrent(ino, reply) ? mount.ttlMs(ino) : 0;
+      const attrMs = mount.isCurrent(ino, reply) ? mount.attrMs(ino) : 0;
       mount.answer(upcall, { attr: mount.withLocal(ino, reply.attr), attrMs });
     }
   });
@@ -380,6 +381,6 @@ function setattr(mount: Mount, upcall: Of<'setattr'>): void {
     const attr = reply.attr === undefined ? undefined : mount.withLocal(ino, reply.attr);
     if (!mount.isCurrent(ino, reply)) mount.attrs.delete(ino);
     if (mount.relying.delete(upcall)) mount.holder.done(ino);
-    return { attr, attrMs: mount.isCurrent(ino, reply) ? mount.ttlMs(ino) : 0 };
+    return { attr, attrMs: mount.isCurrent(ino, reply) ? mount.attrMs(ino) : 0 };
   });
 }

@@ -6,6 +6,7 @@ import type { Ino, SessionId } from '../../../src/common/ids.ts';
 import type { Claim, LeaseTable, Ticket } from '../../../src/metaserver/core/leases.ts';
 import { Violation } from './checker.ts';
 import { Evictions } from './evictions.ts';
+import { Glimpsing } from './glimpses.ts';
 import type { ReleaseMessage, Reply, Request } from './messages.ts';
 import type { Mount } from './mount.ts';
 import type { Stream } from './network.ts';
@@ -14,7 +15,7 @@ import { newSession, type Session } from './sessions.ts';
 import { Tree } from './tree.ts';
 import type { World } from './world.ts';
 
-interface Job {
+export interface Job {
   readonly session: Session;
   readonly request: Request;
   /** What it waits for. */
@@ -34,6 +35,7 @@ export class Server {
   readonly tree: Tree;
   readonly sessions = new Map<SessionId, Session>();
   readonly evictions: Evictions;
+  readonly #glimpsing: Glimpsing;
   table: LeaseTable;
   epoch = 1;
   isUp = true;
@@ -46,6 +48,7 @@ export class Server {
     this.tree = new Tree(world.checker);
     this.table = world.parts.table({ epoch: this.epoch, unsure: [], nowMs: 0 });
     this.evictions = new Evictions(world, this);
+    this.#glimpsing = new Glimpsing(this);
   }
 
   // Sessions.
@@ -102,6 +105,7 @@ export class Server {
     before.ended = true;
     this.sessions.set(sid, session);
     for (const place of this.table.handOver(sid, this.world.queue.nowMs)) this.#jobs.delete(place);
+    this.#glimpsing.drop(sid);
     for (const [ino, inode] of this.tree.inodes) {
       inode.openers.delete(sid);
       this.#reap(ino);
@@ -129,6 +133,7 @@ export class Server {
   sweep(): void {
     if (!this.isUp) return;
     const nowMs = this.world.queue.nowMs;
+    this.#glimpsing.sweep();
     for (const sid of this.table.overdue(nowMs, (sid) => this.isGone(sid))) {
       const session = this.sessions.get(sid);
       if (session === undefined || session.evicting) continue;
@@ -162,6 +167,7 @@ export class Server {
   restart(): void {
     this.isUp = true;
     this.epoch += 1;
+    this.#glimpsing.restart();
     const live = [...this.sessions.values()].filter(({ ended }) => !ended);
     for (const session of live) {
       session.heardMs = this.world.queue.nowMs;
@@ -192,8 +198,14 @@ export class Server {
     }
     session.pending.add(request.id);
     const job: Job = { session, request, claims: [] };
-    const ticket = this.#ticket(job);
-    if (this.table.admits(ticket, this.world.queue.nowMs)) this.#run(job);
+    if (request.body.op === 'glimpsed') this.#glimpsing.answered(sid, request.body);
+    if (!this.#glimpsing.ask(job)) this.wait(job);
+  }
+
+  /** Runs it now, or when nobody is in its way any more. */
+  wait(job: Job): void {
+    const ticket = this.ticket(job);
+    if (this.table.admits(ticket, this.world.queue.nowMs)) this.run(job);
     else {
       this.world.tally.count('waits');
       this.#jobs.set(this.table.wait(ticket).place, job);
@@ -223,14 +235,14 @@ export class Server {
       if (ready === undefined) break;
       const job = this.#jobs.get(ready.place);
       if (job === undefined) throw new Error('an operation nobody waits for');
-      const ticket = this.#ticket(job);
+      const ticket = this.ticket(job);
       if (!this.table.admits(ticket, this.world.queue.nowMs, ready.place)) {
         this.world.tally.count('claims have grown');
         this.table.wait(ticket, ready.place);
         continue;
       }
       this.#jobs.delete(ready.place);
-      this.#run(job);
+      this.run(job);
     }
     this.push();
     this.world.checkHolders();
@@ -262,16 +274,17 @@ export class Server {
     }
   }
 
-  #ticket(job: Job): Ticket {
+  ticket(job: Job): Ticket {
     const { session, request } = job;
     job.claims = session.ended ? [] : claimsOf(this.tree, request.body);
     return { sid: session.sid, claims: job.claims, asks: request.body.op === 'ask' };
   }
 
-  #run({ session, request }: Job): void {
+  /** @param size what its writer has told, when it looks at a file */
+  run({ session, request }: Job, size = 0): void {
     if (session.evicting || session.ended) return;
     const { world, tree } = this;
-    const outcome = runOp(this, session, request.body);
+    const outcome = world.parts.look(runOp(this, session, request.body), size);
     const grants =
       outcome.error === undefined ? grantsOf(this, session, request.body, outcome) : [];
     const reply: Reply = { ...outcome, id: request.id, epoch: this.epoch, grants };

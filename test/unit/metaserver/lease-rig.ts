@@ -1,6 +1,13 @@
 /** A mount on an engine without sockets: its replies with their leases, and what it is called for. */
 import assert from 'node:assert/strict';
-import { Reply, type Request, type ServerFrame } from '../../../gen/meta.ts';
+import {
+  type Glimpse,
+  type GlimpsedRequest,
+  Reply,
+  type Request,
+  type ServerFrame,
+  type Unpublished,
+} from '../../../gen/meta.ts';
 import { errnoName } from '../../../src/common/errno.ts';
 import type { MetaEngine } from '../../../src/metaserver/engine.ts';
 import type { Session, SessionSink } from '../../../src/metaserver/session.ts';
@@ -34,6 +41,9 @@ export class LeaseMount implements SessionSink {
   readonly session: Session;
   /** Replies and recalls in the order they came: `ok make`, `recall 1024`. */
   readonly log: string[] = [];
+  /** What it tells who looks at what it may write. */
+  unpublished: Unpublished | 'silent' | undefined;
+  readonly glimpses: bigint[] = [];
   /** The code its stream was ended with. */
   closed: string | undefined;
   readonly #engine: MetaEngine;
@@ -62,10 +72,22 @@ export class LeaseMount implements SessionSink {
   }
 
   push(body: Body): void {
+    if (body.$case === 'glimpse') this.#glimpsed(body.value);
     if (body.$case !== 'recall') return;
     const { ino, lseq, keepShared } = body.value;
     const stale = lseq === this.#lseqs.get(ino) ? '' : ' of an unknown lease';
     this.log.push(`recall ${ino}${keepShared ? ' to shared' : ''}${stale}`);
+  }
+
+  #glimpsed({ id, ino, lseq }: Glimpse): void {
+    this.glimpses.push(id);
+    if (this.unpublished !== 'silent') this.tell({ id, ino, lseq, unpublished: this.unpublished });
+  }
+
+  /** Answers a glimpse. */
+  tell(value: GlimpsedRequest): void {
+    const request = { id: 1n, requestId: undefined, op: { $case: 'glimpsed', value } } as const;
+    this.#engine.execute(this.session, request, () => undefined);
   }
 
   close(code: string): void {

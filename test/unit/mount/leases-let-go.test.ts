@@ -30,6 +30,7 @@ function leasesOf(kernel: FakeKernelCache): Leases {
     // Nobody gets a lease before every mount has let go.
     ask: () => new Promise(() => undefined),
     release: () => Promise.resolve(),
+    glimpsed: () => Promise.resolve(),
   });
   leases.files = {
     isOpen: () => true,
@@ -38,6 +39,7 @@ function leasesOf(kernel: FakeKernelCache): Leases {
     publish: () => Promise.resolve(),
     forget: () => undefined,
     toldOpen: () => undefined,
+    unpublished: () => undefined,
   };
   return leases;
 }

@@ -21,6 +21,7 @@ test('a mount that looks at more than it may hold gives up what it used least', 
       releases.push(...given);
       return Promise.resolve();
     },
+    glimpsed: () => Promise.resolve(),
   });
   leases.files = {
     isOpen: () => false,
@@ -29,6 +30,7 @@ test('a mount that looks at more than it may hold gives up what it used least', 
     publish: () => Promise.resolve(),
     forget: (ino) => forgotten.push(ino),
     toldOpen: () => undefined,
+    unpublished: () => undefined,
   };
   const first = asIno(1024);
   for (let index = 0; index < LEASES_MAX + 10; index += 1) {

@@ -19,6 +19,7 @@ function leasesOf(waitMs: number): { leases: Leases; asked: string[] } {
       asked.push(kind);
     },
     release: () => Promise.resolve(),
+    glimpsed: () => Promise.resolve(),
   });
   leases.files = {
     isOpen: () => true,
@@ -28,6 +29,7 @@ function leasesOf(waitMs: number): { leases: Leases; asked: string[] } {
     publish: () => new Promise(() => undefined),
     forget: () => undefined,
     toldOpen: () => undefined,
+    unpublished: () => undefined,
   };
   return { leases, asked };
 }

@@ -94,6 +94,7 @@ class Started {
       },
       forget: () => undefined,
       toldOpen: () => undefined,
+      unpublished: () => undefined,
     };
     leasing.vfs = {
       adopt: async () => {

@@ -103,6 +103,33 @@ test('a name that another has moved or removed leads nowhere, and its successor 
   await assert.rejects(lookup(one, 'b'), { code: 'ENOENT' });
 });
 
+for (const [writer, reader] of [
+  ['one', 'two'],
+  ['two', 'one'],
+] as const) {
+  test(`${reader} looks at what ${writer} writes, and takes nothing from it`, async (t) => {
+    const worlds = await worldsFor(t);
+    const [theirs, mine] = [worlds.node(writer), worlds.node(reader)];
+    const ino = await worlds.one.put('file', 'base');
+    const { fh } = await theirs.open('file');
+    await theirs.write(fh, 4, ' and');
+    const { length } = theirs.kernel.forgotten;
+    const log = asked(worlds, writer);
+    for (let end = 9; end < 12; end += 1) {
+      await theirs.write(fh, end - 1, 'x');
+      const { attr } = await lookup(mine, 'file');
+      assert.equal(attr.size, end);
+      const written = (await theirs.fs.getattr(theirs.context(), ino)).attr;
+      assert.deepEqual([attr.mtime, await sizeOf(mine, ino)], [written.mtime, end]);
+    }
+    assert.deepEqual([...new Set(log)], ['glimpsed']);
+    assert.equal(theirs.kernel.forgotten.length, length);
+    await theirs.fsync(fh);
+    assert.equal(await sizeOf(mine, ino), 11, 'nothing is unpublished: its lease is called back');
+    assert.ok(log.includes('release'));
+  });
+}
+
 test('attributes that another sets are seen at once, by whoever has the file open too', async (t) => {
   const worlds = await worldsFor(t);
   const { one, two } = worlds;
