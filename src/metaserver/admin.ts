@@ -10,7 +10,16 @@ import { EMPTY_RESULT, fenceOf, type Result } from './wire.ts';
 
 export type AdminOp = Extract<
   NonNullable<wire.Request['op']>,
-  { $case: 'statfs' | 'peerReport' | 'clusterStatus' | 'leave' | 'dialBackDone' | 'fenced' }
+  {
+    $case:
+      | 'statfs'
+      | 'peerReport'
+      | 'clusterStatus'
+      | 'leave'
+      | 'dialBackDone'
+      | 'fenced'
+      | 'waits';
+  }
 >;
 
 export interface AdminParts {
@@ -22,6 +31,8 @@ export interface AdminParts {
   readonly problems: () => wire.Problem[];
   /** Ends the session, soon. */
   readonly leave: (session: Session) => void;
+  /** Of operations of the asking session, by the ids of their requests. @throws FsError EINVAL */
+  readonly waits: (ids: readonly bigint[]) => wire.WaitsReply;
 }
 
 /** @throws FsError EINVAL what a session of this kind does not say */
@@ -45,6 +56,8 @@ export function administer(parts: AdminParts, session: Session, op: AdminOp): Re
     case 'leave':
       parts.leave(session);
       return EMPTY_RESULT;
+    case 'waits':
+      return { $case: 'waits', value: parts.waits(op.value.ids) };
     case 'clusterStatus':
       return {
         $case: 'clusterStatus',

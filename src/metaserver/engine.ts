@@ -32,6 +32,7 @@ import {
   SessionTable,
 } from './session-table.ts';
 import { shardCodec, storeCodecs } from './store-codec.ts';
+import { whoWaits } from './who-waits.ts';
 import { groupToWire, type Result } from './wire.ts';
 
 /** What the guard of the disk tells. */
@@ -163,7 +164,7 @@ export class MetaEngine {
     log.info('the namespace is open', { shardEpoch, inodes: ledger.inodes });
     const primaries = [...roster.groups.values()].map(({ primary }) => primary);
     const homes = primaries.filter((home) => home !== undefined);
-    for (const fence of table.ended) evictions.begin(fence, homes, clock.bootMs() + GONE_MS);
+    for (const ended of table.ended) evictions.begin(ended, homes, clock.bootMs() + GONE_MS);
     const served = { desk, evictions, membership };
     const parts = { commit, ledger, roster, ...served, table, shardEpoch, clusterName };
     return new MetaEngine(options, parts);
@@ -327,13 +328,16 @@ export class MetaEngine {
     const groups = [...roster.groups].filter(([rg]) => unsure || written.includes(rg));
     const homes = groups.map(([, { primary }]) => primary).filter((home) => home !== undefined);
     const untilMs = isSilent ? session.heardMs + GONE_MS : 0;
-    evictions.begin({ sid: session.sid, sepoch }, homes, untilMs);
+    evictions.begin({ sid: session.sid, sepoch, nodeId: session.nodeId }, homes, untilMs);
   }
 
   #admin(session: Session, op: AdminOp): Result {
     const { clusterId, clusterName } = this;
     const problems = (): wire.Problem[] => this.#problems();
     const leave = (left: Session): void => this.#leave(left);
-    return administer({ ...this.#parts, clusterId, clusterName, problems, leave }, session, op);
+    const waits = (ids: readonly bigint[]): wire.WaitsReply =>
+      whoWaits({ ...this.#parts, nowMs: this.#options.clock.bootMs() }, session, ids);
+    const parts = { ...this.#parts, clusterId, clusterName, problems, leave, waits };
+    return administer(parts, session, op);
   }
 }

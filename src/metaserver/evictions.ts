@@ -14,10 +14,20 @@ export interface Fence {
   readonly sepoch: Epoch;
 }
 
-interface Eviction extends Fence {
+/** A mount whose session ended. */
+export interface EndedMount extends Fence {
+  readonly nodeId: NodeId;
+}
+
+/** A session that ended, and whose leases stand until the rule is met. */
+export interface Eviction extends EndedMount {
   /** Boot milliseconds when its machine answers nothing from memory any more. */
   readonly untilMs: number;
   /** Homes that have not confirmed. */
+  readonly homes: ReadonlySet<NodeId>;
+}
+
+interface Running extends Eviction {
   readonly homes: Set<NodeId>;
 }
 
@@ -32,18 +42,23 @@ export interface EvictionsOptions {
 
 export class Evictions {
   readonly #options: EvictionsOptions;
-  readonly #running = new Map<SessionId, Eviction>();
+  readonly #running = new Map<SessionId, Running>();
 
   constructor(options: EvictionsOptions) {
     this.#options = options;
   }
 
   /** @param homes the primaries of the groups in which it may write */
-  begin(fence: Fence, homes: Iterable<NodeId>, untilMs: number): void {
-    const eviction = { ...fence, untilMs, homes: new Set(homes) };
-    this.#running.set(fence.sid, eviction);
-    for (const nodeId of eviction.homes) this.#push(nodeId, fence);
+  begin(ended: EndedMount, homes: Iterable<NodeId>, untilMs: number): void {
+    const eviction = { ...ended, untilMs, homes: new Set(homes) };
+    this.#running.set(ended.sid, eviction);
+    for (const nodeId of eviction.homes) this.#push(nodeId, eviction);
     this.sweep();
+  }
+
+  /** What is still to happen before the leases of an ended session fall. */
+  find(sid: SessionId): Eviction | undefined {
+    return this.#running.get(sid);
   }
 
   /** This home refuses the session from now on. */

@@ -152,6 +152,7 @@ export class Executor {
     const asks = op?.$case === 'lease';
     return this.#options.desk.submit({
       session,
+      id: request.id,
       asks,
       looks: op?.$case === 'lookup' || op?.$case === 'getattr',
       claims: () => this.#claims(session, request),
@@ -239,6 +240,7 @@ export class Executor {
       case 'leave':
       case 'dialBackDone':
       case 'fenced':
+      case 'waits':
         return whole(this.#options.admin(session, op));
       case 'release':
         this.#options.desk.release(session, releasesOf(op.value));

@@ -5,13 +5,15 @@
 import type { Clock } from '../common/clock.ts';
 import type { Ino, SessionId } from '../common/ids.ts';
 import { Glimpses, type Unpublished, type WriteLease } from './core/glimpses.ts';
-import type { Claim, LeaseTable, Ticket } from './core/leases.ts';
+import type { Claim, LeaseTable, Ticket, Waiting } from './core/leases.ts';
 import type { ReleaseMessage, TakenGrant } from './lease-ops.ts';
 import { isGone, type Session } from './session.ts';
 
 /** An operation of a session. */
 export interface Job {
   readonly session: Session;
+  /** Of its request, on the stream of the session. */
+  readonly id: bigint;
   /** It is after a lease. */
   readonly asks: boolean;
   /** It wants to know attributes only. */
@@ -48,6 +50,14 @@ export class LeaseDesk {
   /** Operations that wait for a lease of somebody. */
   get waitingCount(): number {
     return this.#jobs.size + this.#glimpses.count;
+  }
+
+  /** An operation of a session that waits, as it stands at this moment. */
+  waiting({ sid }: Session, id: bigint): Waiting | undefined {
+    for (const [place, job] of this.#jobs) {
+      if (job.id === id && job.session.sid === sid) return { ...ticketOf(job), place };
+    }
+    return undefined;
   }
 
   /** Runs it now, or when nobody is in its way any more. @returns whether it waits */

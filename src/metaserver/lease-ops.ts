@@ -61,6 +61,7 @@ export function claimsOf(txn: Txn, op: Op | undefined): Claim[] {
     case 'clusterStatus':
     case 'dialBackDone':
     case 'leave':
+    case 'waits':
     case undefined:
       return [];
   }

@@ -115,6 +115,11 @@ export class Membership {
     });
   }
 
+  /** What people call a node; its id when it never introduced itself. */
+  nameOf(nodeId: NodeId): string {
+    return this.#options.peers.get(nodeId)?.name ?? nodeId;
+  }
+
   status(): wire.PeerStatus[] {
     return this.#options.peers.all().map(({ report, ...peer }) => ({
       nodeId: nodeIdToBytes(peer.nodeId),

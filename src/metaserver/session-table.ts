@@ -21,6 +21,7 @@ import { decodeU64, family, NEXT_SID_KEY, repliesOf } from './core/keyspace.ts';
 import type { SessionKind } from './core/records.ts';
 import { endSession, forgetSession, handOverSession, registerSession } from './core/sessions.ts';
 import { Txn } from './core/txn.ts';
+import type { EndedMount } from './evictions.ts';
 import type { Ledger } from './ledger.ts';
 import { entriesOf, pagesOf } from './pages.ts';
 import { ReplyCache } from './reply-cache.ts';
@@ -84,7 +85,7 @@ export class SessionTable {
   /** Nothing of this one happens any more; another process is about to go on with the session. */
   onHandOver: (before: Session) => void = () => undefined;
   /** Mounts that ended in an earlier life of the server, and whose leases may not have fallen. */
-  readonly ended: { readonly sid: SessionId; readonly sepoch: Epoch }[] = [];
+  readonly ended: EndedMount[] = [];
   readonly #commit: CommitPath;
   readonly #ledger: Ledger;
   readonly #roster: Roster;
@@ -266,7 +267,7 @@ export class SessionTable {
     const { sepoch, nodeId, kind, instance } = storeCodecs.session.decode(value);
     if (instance === undefined) {
       await this.#end(sid);
-      if (kind === 'mount') this.ended.push({ sid, sepoch });
+      if (kind === 'mount') this.ended.push({ sid, sepoch, nodeId });
       else await this.forget(sid);
       return;
     }

@@ -110,6 +110,7 @@ export class MetaCache {
       case 'readlink':
       case 'statfs':
       case 'clusterStatus':
+      case 'waits':
       case 'empty':
         return;
     }

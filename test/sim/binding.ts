@@ -141,6 +141,7 @@ export class Binding {
       case 'empty':
         break;
       case 'clusterStatus':
+      case 'waits':
         assert.fail('nobody asks for it');
     }
   }

@@ -50,18 +50,24 @@ interface Recall {
   readonly deadlineMs: number;
 }
 
-interface Holder extends Grant {
+export interface Holder extends Grant {
   /** The reply that carries the grant has left: a recall sent now comes after it. */
   readonly told: boolean;
   readonly recall: Recall | undefined;
 }
 
-interface Entry {
+interface Entry extends InodeLeases {
   readonly holders: Map<SessionId, Holder>;
-  /** By place. */
   readonly waiting: Waiting[];
   /** They gave up their lease with the file open. */
   readonly openers: Set<SessionId>;
+}
+
+/** Of one inode, to be looked at only. */
+export interface InodeLeases {
+  readonly holders: ReadonlyMap<SessionId, Holder>;
+  /** By place. */
+  readonly waiting: readonly Waiting[];
 }
 
 export const RECALL_MS = 10_000;
@@ -107,6 +113,11 @@ export class LeaseTable {
   /** Sessions that have not said yet what they hold. */
   get unsure(): ReadonlySet<SessionId> {
     return this.#unsure;
+  }
+
+  /** Who has the inode and who waits for it; lease-waits.ts reads it. */
+  at(ino: Ino): InodeLeases | undefined {
+    return this.#entries.get(ino);
   }
 
   /** Messages to send since the last call. */
@@ -426,7 +437,8 @@ function awaits(waiting: Waiting, sid: SessionId, ino: Ino): boolean {
   return waiting.claims.some((claim) => claim.ino === ino && claim.kind === 'exclusive');
 }
 
-function comesFirst(earlier: Waiting, ticket: Waiting, ino: Ino, kind: LeaseKind): boolean {
+/** An operation of another session that stands before this one is in its way. */
+export function comesFirst(earlier: Waiting, ticket: Waiting, ino: Ino, kind: LeaseKind): boolean {
   if (earlier.place >= ticket.place || earlier.sid === ticket.sid) return false;
   return earlier.claims.some((claim) => claim.ino === ino && conflict(claim.kind, kind));
 }

@@ -17,6 +17,7 @@ import { makeOp, type Op, requestId } from './rig.ts';
 
 type Body = NonNullable<ServerFrame['body']>;
 type Grant = Reply['grants'][number];
+type Options = Partial<Pick<Request, 'id' | 'noGrant' | 'requestId'>>;
 
 export interface Asked {
   /** `waits`, `ok`, or the name of an error. */
@@ -96,7 +97,7 @@ export class LeaseMount implements SessionSink {
   }
 
   /** Sent now, answered whenever; mutations under an id of their own. */
-  send(op: Op, options: Partial<Pick<Request, 'noGrant' | 'requestId'>> = {}): Asked {
+  send(op: Op, options: Options = {}): Asked {
     this.#unique += 2;
     const asked: Asked = { outcome: 'waits', reply: undefined };
     const request = { id: 1n, requestId: requestId(this.#unique), ...options, op };
@@ -111,7 +112,7 @@ export class LeaseMount implements SessionSink {
   }
 
   /** As send, with time for what need not wait for anybody. */
-  async ask(op: Op, options: Partial<Pick<Request, 'noGrant' | 'requestId'>> = {}): Promise<Asked> {
+  async ask(op: Op, options: Options = {}): Promise<Asked> {
     const asked = this.send(op, options);
     await turn();
     return asked;
