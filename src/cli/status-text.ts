@@ -1,6 +1,10 @@
 /** `dfs status` for people: a few lines a screen, the problems last, each with what to do. */
+
+import { waitingText } from '../common/core/waiting.ts';
 import { formatBytes } from '../common/units.ts';
 import type { StatusDocument } from './status-document.ts';
+
+const WAITING_LINES_MAX = 10;
 
 const CODES = { green: 32, red: 31, yellow: 33, bold: 1 } as const;
 type Paint = (colour: keyof typeof CODES, text: string) => string;
@@ -60,15 +64,15 @@ function mountLines(status: StatusDocument, paint: Paint): string[] {
   });
 }
 
-/** `LOOKUP waits for the metaserver for 12 s` */
+/** `write of src/a.c (inode 7), 6 s: machine "nas" has not given it up` */
 function waitingLines(status: StatusDocument, paint: Paint): string[] {
-  return status.mounts.flatMap((mount) =>
-    ('waiting' in mount ? mount.waiting : []).map(({ op, ms, for: whom }) => {
-      const named = whom === 'metaserver' || whom === 'disk' ? `the ${whom}` : whom;
-      const text = `${op} waits for ${named} for ${Math.round(ms / 1000)} s`;
-      return `waiting     ${paint('yellow', text)}`;
-    }),
-  );
+  return status.mounts.flatMap((mount) => {
+    if (!('waiting' in mount)) return [];
+    const shown = mount.waiting.slice(0, WAITING_LINES_MAX);
+    const lines = shown.map((request) => `waits       ${paint('yellow', waitingText(request))}`);
+    const rest = mount.waitingCount - shown.length;
+    return rest > 0 ? [...lines, `            and ${rest} more requests`] : lines;
+  });
 }
 
 function cacheLine({ cache }: StatusDocument): string {

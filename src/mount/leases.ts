@@ -152,7 +152,7 @@ export class Leases {
       if (this.#holder.cancel(ino, ticket)) ticket.go.reject(error);
     };
     if (context !== undefined) {
-      context.waitsFor = 'metaserver';
+      context.waitsFor = { lease: ino };
       context.interrupt = () => {
         cancel(new FsError('EINTR', 'interrupted while waiting for a lease'));
       };

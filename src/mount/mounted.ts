@@ -1,6 +1,7 @@
 /** One mount from its first request to the last: session, vfs and driver together. */
 import { MS_NODEV, MS_NOSUID, MS_RDONLY } from '../../native/index.ts';
 import type { Clock } from '../common/clock.ts';
+import type { WaitingRequest } from '../common/core/waiting.ts';
 import { FsError } from '../common/errno.ts';
 import { type DisposeStack, within } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
@@ -10,6 +11,8 @@ import type { CapabilityMask } from './driver/native/capabilities.ts';
 import type { NativeKernelCache } from './driver/native/kernel-cache.ts';
 import { NativeDriver } from './driver/native/native-driver.ts';
 import type { Vfs } from './vfs/vfs.ts';
+import { Watchdog } from './watchdog.ts';
+import { WhoWaits } from './who-waits.ts';
 
 const MS_NOEXEC = 8;
 /** A mount that ended publishes what is left within this, beside the bound of each request. */
@@ -59,6 +62,12 @@ function mountFlags(request: MountRequest): number {
   );
 }
 
+export interface Waiting {
+  readonly count: number;
+  /** The oldest of them. */
+  readonly requests: readonly WaitingRequest[];
+}
+
 export class Mounted {
   readonly mountpoint: string;
   readonly request: MountRequest;
@@ -69,6 +78,7 @@ export class Mounted {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #stack: DisposeStack;
+  readonly #whoWaits: WhoWaits;
   #released: Promise<void> | undefined;
 
   private constructor(options: MountedOptions, driver: NativeDriver) {
@@ -81,6 +91,22 @@ export class Mounted {
     this.#clock = options.clock;
     this.#log = options.log;
     this.#stack = options.stack;
+    const bootMs = (): number => options.clock.bootMs();
+    this.#whoWaits = new WhoWaits({ ...options, bootMs });
+    const watchdog = new Watchdog({
+      stuck: (olderThanMs) => driver.connection.stuck(olderThanMs),
+      explain: (requests) => this.#whoWaits.explain(requests),
+      log: options.log,
+      bootMs,
+    });
+    watchdog.start();
+    this.#stack.defer(() => watchdog.close());
+  }
+
+  /** Requests under way for so long, oldest first, and whom they wait for; takes a second at most. */
+  async waiting(olderThanMs: number): Promise<Waiting> {
+    const stuck = this.driver.connection.stuck(olderThanMs);
+    return { count: stuck.length, requests: await this.#whoWaits.explain(stuck) };
   }
 
   /** Resolves when the kernel has accepted the mount. */

@@ -1,8 +1,10 @@
 /** What of this node a person should know of, and what to do about it. */
 import type { Clock } from '../common/clock.ts';
+import { type WaitingRequest, waitingText } from '../common/core/waiting.ts';
 import type { Member } from './member.ts';
 import type { Mounted } from './mounted.ts';
 import { silentSince } from './peer-session.ts';
+import { LONG_MS } from './watchdog.ts';
 
 export interface Problem {
   readonly code: string;
@@ -19,6 +21,8 @@ export interface ProblemSources {
   readonly lostFiles: number;
   /** The metaserver answers. */
   readonly reachable: boolean;
+  /** Requests of programs that wait, oldest first. */
+  readonly waiting: readonly WaitingRequest[];
 }
 
 const SKEW_MS_MAX = 10_000;
@@ -102,16 +106,22 @@ function clockOff(skewMs: number): Problem {
   };
 }
 
-function* stuckRequest({ mounted }: ProblemSources): Iterable<Problem> {
-  const slowest = mounted?.driver.connection.stuck(10_000)[0];
-  if (slowest === undefined) return;
-  const whom = slowest.for.startsWith('peer ') ? slowest.for : `the ${slowest.for}`;
+function* stuckRequest({ waiting }: ProblemSources): Iterable<Problem> {
+  const [slowest] = waiting;
+  if (slowest === undefined || slowest.ms < LONG_MS) return;
   yield {
     code: 'request-stuck',
-    message: `${slowest.op} has been waiting for ${whom} for ${Math.round(slowest.ms / 1000)} s`,
-    action:
-      slowest.for === 'disk'
-        ? 'see log/node.log, and whether the disk that holds the state folder answers'
-        : 'it fails with EIO at its bound; see the problems above for the cause',
+    message: `a program waits for ${waitingText(slowest)}`,
+    action: stuckAction(slowest.for),
   };
+}
+
+function stuckAction(whom: string): string {
+  if (whom === 'disk') {
+    return 'see log/node.log, and whether the disk that holds the state folder answers';
+  }
+  if (whom === 'lease') {
+    return 'see whether dfs runs on that machine; one that stays silent is waited for 14 s';
+  }
+  return 'it fails with EIO at its bound; see the problems above for the cause';
 }

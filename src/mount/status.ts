@@ -3,12 +3,13 @@ import { readdir } from 'node:fs/promises';
 import type { ClusterStatusReply, PeerStatus } from '../../gen/meta.ts';
 import { formatAddress } from '../common/address.ts';
 import type { Clock } from '../common/clock.ts';
+import type { WaitingRequest } from '../common/core/waiting.ts';
 import { FsError, systemCode, toFsError } from '../common/errno.ts';
 import { safeInteger } from '../common/ids.ts';
 import { within } from '../common/lifecycle.ts';
 import { statePaths } from '../common/state-paths.ts';
 import type { Member, NodeState } from './member.ts';
-import type { Mounted } from './mounted.ts';
+import type { Mounted, Waiting } from './mounted.ts';
 import type { PeerSession } from './peer-session.ts';
 import { localProblems, type Problem } from './problems.ts';
 
@@ -31,12 +32,9 @@ export interface NodeStatus {
     readonly openFiles: number;
     readonly fuseMinor: number;
     readonly kernelLacks: readonly string[];
-    readonly waiting: readonly {
-      readonly op: string;
-      readonly ms: number;
-      /** `metaserver`, `disk`, or a peer: `peer beta`. */
-      readonly for: string;
-    }[];
+    /** Requests of programs that are under way for over a second; the oldest 64 of `waitingCount`. */
+    readonly waiting: readonly WaitingRequest[];
+    readonly waitingCount: number;
   }[];
   readonly peers: readonly {
     readonly id: string;
@@ -90,6 +88,9 @@ export interface StatusSources {
 }
 
 const CLUSTER_STATUS_MS = 2_000;
+/** Requests that wait for so long are shown. */
+const WAITING_MS = 1_000;
+const NOBODY: Waiting = { count: 0, requests: [] };
 
 async function clusterStatus(session: PeerSession): Promise<ClusterStatusReply | undefined> {
   try {
@@ -127,7 +128,7 @@ function peerEntry(
   };
 }
 
-function mountEntry(mounted: Mounted): NodeStatus['mounts'][number] {
+function mountEntry(mounted: Mounted, waiting: Waiting): NodeStatus['mounts'][number] {
   const { minor, lacking } = mounted.driver.capabilities;
   return {
     mountpoint: mounted.mountpoint,
@@ -137,7 +138,8 @@ function mountEntry(mounted: Mounted): NodeStatus['mounts'][number] {
     openFiles: mounted.vfs.openFiles,
     fuseMinor: minor,
     kernelLacks: lacking,
-    waiting: mounted.driver.connection.stuck(1_000),
+    waiting: waiting.requests,
+    waitingCount: waiting.count,
   };
 }
 
@@ -162,7 +164,10 @@ async function lostFiles(stateDir: string): Promise<number> {
 /** What the metaserver says now, or said before it went away. */
 export async function buildStatus(sources: StatusSources): Promise<NodeStatus> {
   const { member, mounted, state } = sources;
-  const now = await clusterStatus(member.session);
+  const [now, waiting = NOBODY] = await Promise.all([
+    clusterStatus(member.session),
+    mounted?.waiting(WAITING_MS),
+  ]);
   const cluster = now ?? member.session.lastStatus;
   const reachable = now !== undefined && (mounted === undefined || mounted.session.up);
   const names = new Map(cluster?.peers.map((peer) => [hex(peer.nodeId), peer.name]));
@@ -177,7 +182,7 @@ export async function buildStatus(sources: StatusSources): Promise<NodeStatus> {
       stateDir: state.dir,
       pid: process.pid,
     },
-    mounts: mounted === undefined ? [] : [mountEntry(mounted)],
+    mounts: mounted === undefined ? [] : [mountEntry(mounted, waiting)],
     peers: cluster?.peers.map((peer) => peerEntry(peer, names)) ?? [],
     cache: cacheEntry(member),
     listen: { peer: address === undefined ? null : formatAddress(address) },
@@ -195,6 +200,7 @@ export async function buildStatus(sources: StatusSources): Promise<NodeStatus> {
         stateDir: state.dir,
         lostFiles: await lostFiles(state.dir),
         reachable,
+        waiting: waiting.requests,
       }),
       ...(now?.problems ?? []),
     ],

@@ -35,6 +35,13 @@ interface Pending {
   readonly learn: Learn | undefined;
 }
 
+/** A request without an answer. */
+export interface Unanswered extends Pick<Pending, 'sinceMs' | 'waiter'> {
+  /** Of the request. */
+  readonly id: bigint;
+  readonly op: Operation | undefined;
+}
+
 /** Refused for the moment: the server is as good as away. */
 const UNAVAILABLE = 'unavailable';
 /** Another process of this node goes on; coming back would only end that one's session. */
@@ -115,6 +122,13 @@ export class SessionClient implements AsyncDisposable {
   get waitingSinceMs(): number | undefined {
     const oldest: Pending | undefined = this.#pending.values().next().value;
     return oldest?.sinceMs;
+  }
+
+  /** Oldest first. */
+  *unanswered(): Iterable<Unanswered> {
+    for (const { request, sinceMs, waiter } of this.#pending.values()) {
+      yield { id: request.id, op: request.op, sinceMs, waiter };
+    }
   }
 
   /**

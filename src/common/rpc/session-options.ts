@@ -1,6 +1,6 @@
 /** What a session needs from its owner, and what it tells whoever waits for a request. */
 import type { ServerFrame, SessionKind, Welcome } from '../../../gen/meta.ts';
-import type { ClusterId, NodeId } from '../ids.ts';
+import type { ClusterId, Ino, NodeId } from '../ids.ts';
 import type { Logger } from '../log.ts';
 
 /** What a peer says of its chunk service. */
@@ -34,9 +34,20 @@ export interface SessionOptions {
   onPush(frame: ServerFrame): void;
 }
 
+/**
+ * What a request waits for: an answer of the metaserver, this machine's disk, the home of a file,
+ * what was begun with the same file here before, or a lease.
+ */
+export type WaitsFor =
+  | 'metaserver'
+  | 'disk'
+  | 'earlier'
+  | `peer ${string}`
+  | { readonly lease: Ino };
+
 /** Who waits for a request: its interrupts, and what it shows it waits for. */
 export interface Waiter {
   interrupt: (() => void) | undefined;
   interrupted: boolean;
-  waitsFor: 'metaserver' | 'disk' | `peer ${string}` | undefined;
+  waitsFor: WaitsFor | undefined;
 }

@@ -32,6 +32,14 @@ export class FileData {
     return this.#options.view.leads(file.rg);
   }
 
+  /** The machine that keeps a file; undefined: this one. */
+  homeName(file: { readonly rg: GroupId }): string | undefined {
+    if (this.isLocal(file)) return undefined;
+    const { view } = this.#options;
+    const primary = view.group(file.rg)?.primary;
+    return (primary && view.map.peers.get(primary)?.name) ?? 'unknown';
+  }
+
   /** What an earlier process has left of it will never be published. */
   forget(left: { readonly ino: Ino; readonly isLocal: boolean }): void {
     const { local, remote } = this.#options;

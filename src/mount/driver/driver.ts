@@ -7,6 +7,7 @@
  */
 import type { Attr, Timespec } from '../../common/attr.ts';
 import type { Fh, Ino } from '../../common/ids.ts';
+import type { WaitsFor } from '../../common/rpc/session-options.ts';
 
 export type Result<T> = T | Promise<T>;
 
@@ -25,7 +26,19 @@ export interface RequestContext {
   /** It was interrupted: a wait that begins later may be given up at once. */
   interrupted: boolean;
   /** What it waits for at the moment, for `dfs status`. */
-  waitsFor: 'metaserver' | 'disk' | `peer ${string}` | undefined;
+  waitsFor: WaitsFor | undefined;
+}
+
+/** A request of the kernel without an answer. */
+export interface StuckRequest {
+  /** `WRITE` */
+  readonly op: string;
+  /** Since it came, milliseconds. */
+  readonly ms: number;
+  /** The inode it is about; the directory, for what is about a name. */
+  readonly ino: number;
+  readonly for: WaitsFor | undefined;
+  readonly context: RequestContext;
 }
 
 /**

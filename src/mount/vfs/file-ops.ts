@@ -191,7 +191,7 @@ export class FileOps implements FileOperations {
     wait: (() => Promise<unknown>) | undefined,
   ): Result<void> {
     if (wait === undefined) return this.#wrote(context, write, on);
-    context.waitsFor = 'disk';
+    context.waitsFor = 'earlier';
     return wait().then(() => this.#write(context, write, on));
   }
 

@@ -60,7 +60,7 @@ export class Publisher {
   publish(inode: Inode, waiter?: RequestContext): Promise<void> {
     const { dirty, publication } = inode;
     if (dirty === undefined) return Promise.resolve();
-    if (waiter !== undefined) waiter.waitsFor = 'metaserver';
+    if (waiter !== undefined) waiter.waitsFor = 'earlier';
     if (publication?.dirty === dirty) return this.#shared(inode, publication.done, waiter);
     const done = inOrder(inode, async () => {
       try {
@@ -80,7 +80,7 @@ export class Publisher {
     waiter: RequestContext | undefined,
   ): Promise<void> {
     try {
-      await (waiter === undefined ? done : interruptible(waiter, 'metaserver', done));
+      await (waiter === undefined ? done : interruptible(waiter, 'earlier', done));
     } catch (error) {
       const others = error instanceof FsError && error.code === 'EINTR';
       if (!others || waiter?.interrupted === true) throw error;

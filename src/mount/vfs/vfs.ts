@@ -3,9 +3,9 @@
  * metaserver, under leases, bytes from this machine's store or from their home.
  */
 
-import { isDirectory } from '../../common/attr.ts';
+import { isDirectory, isRegular } from '../../common/attr.ts';
 import type { Clock } from '../../common/clock.ts';
-import type { Ino } from '../../common/ids.ts';
+import { asIno, type Ino } from '../../common/ids.ts';
 import { TaskGroup } from '../../common/lifecycle.ts';
 import type { Logger } from '../../common/log.ts';
 import type { FileData } from '../data/file-data.ts';
@@ -45,6 +45,7 @@ export class Vfs {
   readonly #leases: Leases;
   readonly #tasks: TaskGroup;
   readonly #unlinked: UnlinkedCloser;
+  readonly #names = new RecentNames();
   readonly fs: FileSystem;
 
   constructor(options: VfsOptions) {
@@ -59,7 +60,7 @@ export class Vfs {
     const shared: VfsShared = {
       ...options,
       inodes: this.#inodes,
-      names: new RecentNames(),
+      names: this.#names,
       publisher: this.#publisher,
       unlinked: this.#unlinked,
     };
@@ -82,6 +83,18 @@ export class Vfs {
 
   get openFiles(): number {
     return this.#files.openCount;
+  }
+
+  /** Tells where inodes were last found: see RecentNames. */
+  paths(): (ino: number) => string {
+    return this.#names.paths();
+  }
+
+  /** The name of the machine that keeps a file; undefined: this one, or it is not known here. */
+  homeName(ino: number): string | undefined {
+    const inode = this.#inodes.get(asIno(ino));
+    if (inode === undefined || !isRegular(inode.attr.mode)) return undefined;
+    return this.#data.homeName(inode);
   }
 
   get inodeCount(): number {

@@ -107,15 +107,39 @@ test('a peer that others cannot reach names them', () => {
 });
 
 test('a request that waits says for whom, and for how long', () => {
+  const plain = { colour: false };
+  const request = { op: 'WRITE', ms: 6_200, ino: 7, path: 'src/a.c', for: 'lease', blockers: [] };
+  const why = 'machine "nas" has not given it up';
+  const inDirectory = {
+    op: 'MKDIR',
+    ms: 12_400,
+    ino: 5,
+    path: 'src/\x1b[2Jnew',
+    for: 'metaserver',
+  };
   const waiting = [
-    { op: 'LOOKUP', ms: 12_400, for: 'metaserver' },
-    { op: 'READ', ms: 3_000, for: 'peer beta' },
+    { ...request, why },
+    { ...request, ...inDirectory, why: 'the metaserver has not answered for 12 s' },
+    { ...request, op: 'READDIRPLUS', path: '', ino: 1, why },
   ];
   const fields = { readOnly: false, openFiles: 1, fuseMinor: 38, kernelLacks: [] } as const;
   const mount = { mountpoint: '/mnt/dfs', driver: 'native', state: 'up', ...fields } as const;
-  const text = statusText({ ...up, mounts: [{ ...mount, waiting }] }, { colour: false });
-  assert.match(text, /^waiting {5}LOOKUP waits for the metaserver for 12 s$/m);
-  assert.match(text, /^waiting {5}READ waits for peer beta for 3 s$/m);
+  const text = statusText({ ...up, mounts: [{ ...mount, waiting, waitingCount: 3 }] }, plain);
+  assert.deepEqual(
+    text.split('\n').filter((line) => line.startsWith('waits')),
+    [
+      'waits       write of src/a.c (inode 7), 6 s: machine "nas" has not given it up',
+      'waits       mkdir of src/?[2Jnew (in inode 5), 12 s: the metaserver has not answered for 12 s',
+      'waits       readdir of the mountpoint (inode 1), 6 s: machine "nas" has not given it up',
+    ],
+  );
+  assert.equal(text.includes('more requests'), false);
+  const many = Array.from({ length: 12 }, () => ({ ...request, why }));
+  const whole = { ...mount, waiting: many, waitingCount: 40 };
+  assert.match(
+    statusText({ ...up, mounts: [whole] }, plain),
+    /(?:^waits .*\n){10} {12}and 30 more requests$/m,
+  );
 });
 
 test('a cache that was never asked has no hit ratio, and a client listens nowhere', () => {

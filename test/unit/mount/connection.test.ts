@@ -179,10 +179,14 @@ test('references of a reply the kernel did not take are given back', () => {
   assert.equal(owed.get(entry.attr.ino), 2);
 });
 
-test('what waits says for whom', () => {
+test('what waits says for whom, and of which inode', () => {
   const { contexts, fuse, send } = harness();
   send(OPCODE.UNLINK, 2, name);
-  assert.deepEqual(fuse.stuck(0), [{ op: 'UNLINK', ms: 0, for: 'disk' }]);
-  for (const context of contexts) context.waitsFor = 'metaserver';
-  assert.deepEqual(fuse.stuck(0), [{ op: 'UNLINK', ms: 0, for: 'metaserver' }]);
+  const [context] = contexts;
+  assert.ok(context !== undefined);
+  const unlink = { op: 'UNLINK', ms: 0, ino: 1, for: undefined, context };
+  assert.deepEqual(fuse.stuck(0), [unlink]);
+  context.waitsFor = 'metaserver';
+  assert.deepEqual(fuse.stuck(0), [{ ...unlink, for: 'metaserver' }]);
+  assert.deepEqual(fuse.stuck(1), []);
 });

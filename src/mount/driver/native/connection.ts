@@ -5,7 +5,7 @@
 import type { FuseSession } from '../../../../native/index.ts';
 import { ERRNO, FsError } from '../../../common/errno.ts';
 import type { Logger } from '../../../common/log.ts';
-import type { FileSystem, RequestContext, Result } from '../driver.ts';
+import type { FileSystem, RequestContext, Result, StuckRequest } from '../driver.ts';
 import { OPCODE_NAMES, OUT_HEADER_BYTES } from './abi.ts';
 import { ReplyWriter } from './reply.ts';
 import { RequestView } from './request.ts';
@@ -13,8 +13,6 @@ import { RequestView } from './request.ts';
 const TWO_32 = 2 ** 32;
 /** FUSE_UNIQUE_RESEND is bit 63. */
 const UNIQUE_HIGH_MASK = 0x7fffffff;
-/** A request that waits longer is shown as stuck. */
-const SLOW_MS = 10_000;
 /** READ buffers kept for reuse. */
 const READ_BUFFERS_KEPT = 16;
 
@@ -24,6 +22,8 @@ export interface KernelRequest extends RequestContext {
   readonly uniqueLow: number;
   readonly uniqueHigh: number;
   readonly sinceMs: number;
+  /** What the kernel names in its header; 0 until the request has to wait. */
+  nodeid: number;
 }
 
 export interface ConnectionOptions {
@@ -34,14 +34,6 @@ export interface ConnectionOptions {
   readonly connection: number;
   readonly nowMs: () => number;
   readonly log: Logger;
-}
-
-/** A request without an answer: what it does, for how long, and whom it waits for. */
-export interface StuckRequest {
-  readonly op: string;
-  readonly ms: number;
-  /** `metaserver`, `disk`, or a peer: `peer beta`. */
-  readonly for: string;
 }
 
 export type Encode<T> = (reply: ReplyWriter, value: T) => number;
@@ -91,6 +83,7 @@ export class FuseConnection {
       interrupt: undefined,
       interrupted: false,
       waitsFor: undefined,
+      nodeid: 0,
     };
   }
 
@@ -111,8 +104,12 @@ export class FuseConnection {
     );
   }
 
-  /** Keeps the request until the promise settles; a rejection is its answer. */
+  /**
+   * Keeps the request, which the view still points at, until the promise settles; a rejection is
+   * its answer.
+   */
   wait(request: KernelRequest, settled: Promise<void>): void {
+    request.nodeid = this.view.nodeNumber;
     this.#waiting.set(request.unique, request);
     settled
       .catch((error: unknown) => this.fail(request, error))
@@ -182,15 +179,16 @@ export class FuseConnection {
   }
 
   /** Requests waiting for `olderThanMs` and more, oldest first. */
-  stuck(olderThanMs = SLOW_MS): StuckRequest[] {
-    const now = this.#nowMs();
-    return [...this.#waiting.values()]
-      .map((request) => ({
-        op: this.name(request),
-        ms: Math.round(now - request.sinceMs),
-        for: request.waitsFor ?? 'disk',
-      }))
-      .filter((entry) => entry.ms >= olderThanMs);
+  stuck(olderThanMs: number): StuckRequest[] {
+    const nowMs = this.#nowMs();
+    const found: StuckRequest[] = [];
+    for (const request of this.#waiting.values()) {
+      const ms = Math.round(nowMs - request.sinceMs);
+      if (ms < olderThanMs) break;
+      const { nodeid, waitsFor } = request;
+      found.push({ op: this.name(request), ms, ino: nodeid, for: waitsFor, context: request });
+    }
+    return found;
   }
 
   name(request: KernelRequest): string {

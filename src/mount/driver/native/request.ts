@@ -46,6 +46,12 @@ export class RequestView {
     return asIno(this.#number(16));
   }
 
+  /** As nodeid, to be shown only: 0 where it says nonsense. */
+  get nodeNumber(): number {
+    const value = this.word(20) * TWO_32 + this.word(16);
+    return Number.isSafeInteger(value) ? value : 0;
+  }
+
   get uid(): number {
     return this.word(24);
   }
