@@ -12,7 +12,7 @@ import type { NativeKernelCache } from './driver/native/kernel-cache.ts';
 import { NativeDriver } from './driver/native/native-driver.ts';
 import type { Vfs } from './vfs/vfs.ts';
 import { Watchdog } from './watchdog.ts';
-import { WhoWaits } from './who-waits.ts';
+import { type Asking, WhoWaits } from './who-waits.ts';
 
 const MS_NOEXEC = 8;
 /** A mount that ended publishes what is left within this, beside the bound of each request. */
@@ -104,9 +104,9 @@ export class Mounted {
   }
 
   /** Requests under way for so long, oldest first, and whom they wait for; takes a second at most. */
-  async waiting(olderThanMs: number): Promise<Waiting> {
+  async waiting(olderThanMs: number, metaserver: Asking): Promise<Waiting> {
     const stuck = this.driver.connection.stuck(olderThanMs);
-    return { count: stuck.length, requests: await this.#whoWaits.explain(stuck) };
+    return { count: stuck.length, requests: await this.#whoWaits.explain(stuck, metaserver) };
   }
 
   /** Resolves when the kernel has accepted the mount. */

@@ -164,10 +164,10 @@ async function lostFiles(stateDir: string): Promise<number> {
 /** What the metaserver says now, or said before it went away. */
 export async function buildStatus(sources: StatusSources): Promise<NodeStatus> {
   const { member, mounted, state } = sources;
-  const [now, waiting = NOBODY] = await Promise.all([
-    clusterStatus(member.session),
-    mounted?.waiting(WAITING_MS),
-  ]);
+  const now = await clusterStatus(member.session);
+  // One that was just found silent is not asked once more.
+  const isSilent = now === undefined && member.session.up;
+  const waiting = (await mounted?.waiting(WAITING_MS, { isSilent })) ?? NOBODY;
   const cluster = now ?? member.session.lastStatus;
   const reachable = now !== undefined && (mounted === undefined || mounted.session.up);
   const names = new Map(cluster?.peers.map((peer) => [hex(peer.nodeId), peer.name]));

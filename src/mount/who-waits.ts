@@ -44,6 +44,11 @@ interface Known {
   readonly asked: Unanswered | undefined;
 }
 
+export interface Asking {
+  /** The metaserver is known not to answer at the moment. */
+  readonly isSilent: boolean;
+}
+
 export class WhoWaits {
   readonly #options: WhoWaitsOptions;
   /** A question that was given up and not answered since. */
@@ -54,13 +59,16 @@ export class WhoWaits {
   }
 
   /** The first of them, within a second. */
-  async explain(requests: readonly StuckRequest[]): Promise<WaitingRequest[]> {
+  async explain(
+    requests: readonly StuckRequest[],
+    { isSilent }: Asking = { isSilent: false },
+  ): Promise<WaitingRequest[]> {
     if (requests.length === 0) return [];
     const stuck = requests.slice(0, EXPLAINED_MAX);
     const unanswered = [...this.#options.session.unanswered()];
     const known = stuck.map((each) => ({ stuck: each, asked: askedFor(each, unanswered) }));
     const ids = known.flatMap(({ asked }) => asked?.id ?? []);
-    const answers = await this.#ask([...new Set(ids)]);
+    const answers = isSilent ? undefined : await this.#ask([...new Set(ids)]);
     const path = this.#options.vfs.paths();
     return known.map((each) => {
       const { ino, ms, op } = each.stuck;
