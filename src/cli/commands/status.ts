@@ -8,9 +8,11 @@ interface StatusFlags extends CommonFlags {
 const EXAMPLES = `
 Examples:
   dfs status
-      cluster, metaserver, peers, this node's mount, and open problems with what to do
+      cluster, metaserver, peers, this node's mount, and open problems with what to do; a line
+      "waits" for each request of a program that hangs, with the machine it waits for:
+      waits       write of src/a.c (inode 1025), 6 s: machine "nas" has not given it up
   dfs status --json
-      the same for programs, with stable field names`;
+      the same for programs, with stable field names (requests that wait: mounts[].waiting)`;
 
 const WATCH_MS = 2_000;
 /** Cursor to the top, then clear what is below. */
@@ -37,8 +39,8 @@ async function showStatus(flags: StatusFlags, environment: Environment): Promise
 export function addStatus(program: Command, environment: Environment): void {
   program
     .command('status')
-    .summary('what runs, what is mounted, what is wrong and what to do')
-    .description('Shows cluster, metaserver, peers, mount and open problems.')
+    .summary('what runs, what is mounted, what waits for whom, what is wrong and what to do')
+    .description('Shows cluster, metaserver, peers, mount, who waits for whom, and open problems.')
     .option('--state <dir>', 'state folder of the node')
     .option('--watch', 'again every two seconds')
     .option('--json', 'one JSON document')

@@ -211,7 +211,7 @@ test('a request that waits for a lease says so, and can be interrupted', async (
   const worlds = await worldsFor(t);
   const { one, two } = worlds;
   await one.put('file', 'base');
-  const { fh: readable } = await openToRead(two, 'file');
+  const { fh: readable, ino } = await openToRead(two, 'file');
   const { fh } = await one.open('file');
   await one.write(fh, 4, ' and more');
   const held = deferred<void>();
@@ -220,7 +220,7 @@ test('a request that waits for a lease says so, and can be interrupted', async (
   const context = two.context();
   const reading = two.read(readable, 0, 100, context);
   await turns();
-  assert.equal(context.waitsFor, 'metaserver');
+  assert.deepEqual(context.waitsFor, { lease: ino });
   context.interrupted = true;
   context.interrupt?.();
   await assert.rejects(reading, { code: 'EINTR' });
