@@ -117,7 +117,7 @@ function* stuckRequest({ waiting }: ProblemSources): Iterable<Problem> {
 }
 
 function stuckAction(whom: string): string {
-  if (whom === 'disk') {
+  if (whom === 'disk' || whom === 'here') {
     return 'see log/node.log, and whether the disk that holds the state folder answers';
   }
   if (whom === 'lease') {

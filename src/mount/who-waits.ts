@@ -27,7 +27,7 @@ export interface WhoWaitsOptions {
 /** How long the metaserver has to say who is in the way. */
 const ASK_MS = 1_000;
 /** Explained at a time, oldest first. */
-export const EXPLAINED_MAX = 64;
+const EXPLAINED_MAX = 64;
 
 const BECAUSE: Readonly<Record<number, Blocker['because']>> = {
   [ObstacleKind.HOLDER]: 'holds',
@@ -51,8 +51,8 @@ export interface Asking {
 
 export class WhoWaits {
   readonly #options: WhoWaitsOptions;
-  /** A question that was given up and not answered since. */
-  #isAsking = false;
+  /** A question was given up, and the answer has not come since. */
+  #isOwed = false;
 
   constructor(options: WhoWaitsOptions) {
     this.#options = options;
@@ -83,10 +83,11 @@ export class WhoWaits {
   /** @returns undefined when it does not answer */
   async #ask(ids: bigint[]): Promise<Answers | undefined> {
     const { session } = this.#options;
-    if (ids.length === 0 || !session.up || this.#isAsking) return undefined;
-    this.#isAsking = true;
+    if (ids.length === 0 || !session.up || this.#isOwed) return undefined;
+    let isSettled = false;
     const answer = session.request({ $case: 'waits', value: { ids } }).finally(() => {
-      this.#isAsking = false;
+      isSettled = true;
+      this.#isOwed = false;
     });
     try {
       const result = await within(answer, ASK_MS, 'asking who is in the way');
@@ -95,7 +96,9 @@ export class WhoWaits {
     } catch (error) {
       if (!(error instanceof FsError)) throw error;
       // One that is older than this question has answered too.
-      return error.code === 'EPROTO' ? new Map() : undefined;
+      if (error.code === 'EPROTO') return new Map();
+      this.#isOwed = !isSettled;
+      return undefined;
     }
   }
 
@@ -104,9 +107,10 @@ export class WhoWaits {
     const { for: what, ino } = stuck;
     if (typeof what === 'object') return { kind: 'lease', blockers: [], more: 0 };
     if (what?.startsWith('peer ') === true) return { kind: 'home', node: what.slice(5) };
+    if (what === 'disk') return { kind: 'disk' };
     // What is under way with a file and not at the metaserver is at its home, or here.
-    const home = what === 'disk' ? undefined : this.#options.vfs.homeName(ino);
-    return home === undefined ? { kind: 'disk' } : { kind: 'home', node: home };
+    const home = this.#options.vfs.homeName(ino);
+    return home === undefined ? { kind: 'here' } : { kind: 'home', node: home };
   }
 
   #causeThere({ id, sinceMs }: Unanswered, answers: Answers | undefined): Cause {

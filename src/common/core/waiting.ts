@@ -33,7 +33,10 @@ export interface Subject {
 
 /** As `dfs status --json` shows it; field names are stable. */
 export interface WaitingRequest extends Subject {
-  /** `metaserver`, `lease`, `disk`, or the home of the file: `peer beta`. */
+  /**
+   * `metaserver`, `lease`, `disk`, the home of the file (`peer beta`), or `here`: something that was
+   * begun on this machine before.
+   */
   readonly for: string;
   /** The same in a sentence, with the machines that stand in the way. */
   readonly why: string;

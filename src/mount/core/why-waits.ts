@@ -17,7 +17,9 @@ export type Cause =
   /** `more` are in the way and not named. None at all: this machine gives the lease up itself. */
   | { readonly kind: 'lease'; readonly blockers: readonly Blocker[]; readonly more: number }
   | { readonly kind: 'home'; readonly node: string }
-  | { readonly kind: 'disk' };
+  | { readonly kind: 'disk' }
+  /** What was begun on this machine before, be it on its disk or with its kernel. */
+  | { readonly kind: 'here' };
 
 /** Machines named in one sentence. */
 const NAMED_MAX = 3;
@@ -38,6 +40,8 @@ function sentence(subject: Subject, cause: Cause): string {
       return `home of the file "${cause.node}" has not answered`;
     case 'disk':
       return 'the disk of this machine has not answered';
+    case 'here':
+      return 'this machine has not finished what was begun before';
     case 'lease':
       return leaseSentence(subject, cause.blockers, cause.more);
   }

@@ -47,7 +47,7 @@ export class LocalData implements DataPath {
 
   async prepare(inode: Inode, waiter: RequestContext | undefined): Promise<void> {
     for (let tries = 1; this.mustPrepare(inode); tries += 1) {
-      if (waiter !== undefined) waiter.waitsFor = 'disk';
+      if (waiter !== undefined) waiter.waitsFor = 'earlier';
       await inode.writing;
       try {
         await this.#options.home.settle(inode.ino, inode.cuts);

@@ -176,9 +176,9 @@ describe('a request that waits', () => {
     const { asked, text } = worldOf({ unanswered: [make] });
     const expected =
       'metaserver: mkdir of src/new (in inode 5), 6 s: the metaserver has not answered for 6 s';
+    assert.deepEqual(await Promise.all([text(request), text(request)]), [expected, expected]);
     assert.equal(await text(request), expected);
-    assert.equal(await text(request), expected);
-    assert.equal(asked.length, 1, 'no second question behind one without an answer');
+    assert.equal(asked.length, 2, 'no further question behind those without an answer');
     const away = worldOf({ unanswered: [make], up: false });
     assert.equal(await away.text(request), expected);
     assert.deepEqual(away.asked, []);
@@ -208,7 +208,12 @@ describe('a request that waits', () => {
     assert.match(await atHome.text(behind), /^peer nas: /);
     const published = worldOf({ home: 'nas', unanswered: [{ op: publication }] });
     assert.match(await published.text(behind), /^metaserver: /);
-    assert.match(await worldOf({}).text(behind), /^disk: .* the disk of this machine has not/);
+    assert.match(await worldOf({}).text(behind), /^here: .* not finished what was begun before$/);
+    const local = worldOf({ home: 'nas' });
+    assert.match(
+      await local.text(stuck({ for: 'disk' })),
+      /^disk: .* the disk of this machine has/,
+    );
   });
 
   it('is shown by its number where no name is known of it', async () => {
