@@ -5,4 +5,5 @@ set -eu
 cd "$(dirname "$0")/../.."
 node_modules/.bin/tsc -p test/tsconfig.json
 ROUNDS=${ROUNDS:-20} exec unshare -m --propagation private \
-  node --test --test-reporter=spec dist/test/mount/power-cut.test.js
+  node --test --test-concurrency=1 --test-reporter=spec dist/test/mount/power-cut.test.js \
+  dist/test/mount/cluster-power-cut.test.js

@@ -4,16 +4,15 @@
  * of the compiled program with one line changed.
  */
 import assert from 'node:assert/strict';
-import { cp, readFile, symlink, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { DfsUnderTest } from '../support/dfs.ts';
 import { FaultDisk } from '../support/fault-fs/fault-disk.ts';
+import { type Mutation, mutant } from '../support/mutant.ts';
 import { powerCut } from '../support/power-cut.ts';
 import { Random } from '../support/random.ts';
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 2);
-const CHECKOUT = resolve(import.meta.dirname, '../../..');
 
 async function onFaultDisk(
   t: TestContext,
@@ -44,26 +43,7 @@ test(`what was fsynced or acknowledged survives ${ROUNDS} power cuts`, async (t)
   }
 });
 
-/** A copy of the compiled program with `from` replaced by `to` in one file. */
-async function mutant(
-  t: TestContext,
-  change: { readonly file: string; readonly from: string; readonly to: string },
-): Promise<string> {
-  const scratch = await DfsUnderTest.create(t);
-  const copy = join(scratch.dir, 'copy');
-  await cp(join(CHECKOUT, 'dist'), join(copy, 'dist'), { recursive: true });
-  await cp(join(CHECKOUT, 'package.json'), join(copy, 'package.json'));
-  for (const name of ['node_modules', 'build']) {
-    await symlink(join(CHECKOUT, name), join(copy, name));
-  }
-  const path = join(copy, 'dist', change.file);
-  const text = await readFile(path, 'utf8');
-  assert.ok(text.includes(change.from), `${change.file} no longer has '${change.from}'`);
-  await writeFile(path, text.replaceAll(change.from, change.to));
-  return join(copy, 'dist/src/cli/main.js');
-}
-
-const MUTATIONS = [
+const MUTATIONS: readonly Mutation[] = [
   {
     name: 'the metaserver answers without syncing its batch',
     file: 'src/metaserver/level-kv.js',
