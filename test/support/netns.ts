@@ -8,6 +8,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { expectOk, type Output, run } from './dfs.ts';
 import { killHard, until } from './processes.ts';
+import { reasonAgainstPrograms } from './programs.ts';
 
 const HELPER = ['-n', 'sh', '-c', 'ip link set lo up && echo ready && exec cat'];
 const FIREWALL = [
@@ -19,10 +20,8 @@ const FIREWALL = [
 export async function reasonAgainstNetworks(): Promise<string | false> {
   if (process.getuid?.() !== 0) return 'network namespaces need root';
   if (!existsSync('/dev/fuse')) return 'this machine has no /dev/fuse';
-  for (const program of ['ip', 'nft', 'nsenter', 'unshare']) {
-    const found = await run('sh', ['-c', `command -v ${program}`]);
-    if (found.code !== 0) return `the program ${program} is not installed`;
-  }
+  const missing = await reasonAgainstPrograms('ip', 'nft', 'nsenter', 'unshare');
+  if (missing !== false) return missing;
   const tried = await run('unshare', ['-n', 'sh', '-c', `nft '${FIREWALL.join('; ')}'`]);
   return tried.code === 0 ? false : `no network namespace with a firewall: ${tried.stderr.trim()}`;
 }

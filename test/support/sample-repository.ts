@@ -1,7 +1,8 @@
 /** A git repository made on the spot: many files in many folders, and a C program to build. */
 import { expectOk, run } from './dfs.ts';
 
-const GIT = {
+/** What git is told of who commits, and that nothing else on this machine configures it. */
+export const GIT = {
   GIT_CONFIG_NOSYSTEM: '1',
   GIT_AUTHOR_NAME: 'dfs',
   GIT_AUTHOR_EMAIL: 'dfs@localhost',
