@@ -19,13 +19,15 @@ export type Call =
   | { readonly call: 'write'; readonly at: number; readonly text: string }
   | { readonly call: 'read'; readonly at: number; readonly length: number }
   | { readonly call: 'truncate'; readonly length: number }
-  | { readonly call: 'size' | 'fsync' | 'close' };
+  | { readonly call: 'size' | 'times' | 'fsync' | 'close' };
 
 export interface Answer {
   /** `ok`, or the name of an error. */
   readonly outcome: string;
   readonly text?: string;
   readonly size?: number;
+  /** Of change and modification, in nanoseconds. */
+  readonly times?: { readonly ctime: string; readonly mtime: string };
   readonly ms: number;
 }
 
@@ -45,6 +47,10 @@ function perform(fd: number, call: Call): object {
       return {};
     case 'size':
       return { size: fstatSync(fd).size };
+    case 'times': {
+      const { ctimeNs, mtimeNs } = fstatSync(fd, { bigint: true });
+      return { times: { ctime: String(ctimeNs), mtime: String(mtimeNs) } };
+    }
     case 'fsync':
       fsyncSync(fd);
       return {};
