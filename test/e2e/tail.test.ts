@@ -1,0 +1,122 @@
+/**
+ * Three machines append lines to one file, in turn and at once, and `tail -f` on a fourth one shows
+ * each line whole, once, and in the order of its writer. ROUNDS and LINES make it longer.
+ */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { type TestContext, test } from 'node:test';
+import { type ClusterNode, TestCluster } from '../support/cluster.ts';
+import { until } from '../support/processes.ts';
+import { reasonAgainstPrograms } from '../support/programs.ts';
+
+const ROUNDS = Number(process.env['ROUNDS'] ?? 1);
+const LINES = Number(process.env['LINES'] ?? 80);
+const TURNS = Math.ceil(LINES / 8);
+const LONG_EVERY = 20;
+/** With the rest of the line still one write(2) of the shell, which writes 4 KiB at once. */
+const LONG_WIDTH = 4_000;
+const LINE_MS = 500;
+const SHOWN_MS = 30_000;
+
+/** What a shell on `writer` appends as its line `index`. */
+function lineOf(writer: string, index: number): string {
+  const width = index % LONG_EVERY === 0 ? LONG_WIDTH : 1 + ((index * 37) % 200);
+  return `${writer} ${index} ${String(index).padStart(width, '0')}`;
+}
+
+const TO = { held: '>&3', anew: '>>"$file"' } as const;
+
+/** Appends lines by one write(2) each, to a file held open or opened anew for each. */
+async function append(
+  { dfs, name }: ClusterNode,
+  file: string,
+  [from, to]: readonly [from: number, to: number],
+  how: keyof typeof TO,
+): Promise<void> {
+  const script = `
+    file=${file}
+    exec 3>>"$file"
+    for ((n = ${from}; n < ${to}; n++)); do
+      width=$((n % ${LONG_EVERY} ? 1 + n * 37 % 200 : ${LONG_WIDTH}))
+      printf -v line '%s %d %0*d' ${name} $n $width $n
+      echo "$line" ${TO[how]}
+    done`;
+  await dfs.ok(script, 30_000 + (to - from) * LINE_MS);
+}
+
+/** `tail -f` of a file from its beginning. It looks every 50 ms: nothing else tells it. */
+class Tail {
+  shown = '';
+  complaints = '';
+  readonly #child: ChildProcess;
+
+  constructor(t: TestContext, { dfs }: ClusterNode, file: string) {
+    const args = ['-n', '+1', '-s', '0.05', '-f', `${dfs.mountpoint}/${file}`];
+    const child = spawn('tail', args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: '/' });
+    child.stdout.setEncoding('latin1').on('data', (text: string) => {
+      this.shown += text;
+    });
+    child.stderr.setEncoding('latin1').on('data', (text: string) => {
+      this.complaints += text;
+    });
+    this.#child = child;
+    t.after(() => this.#child.kill('SIGKILL'));
+  }
+
+  async untilShown(bytes: number): Promise<void> {
+    await until(`tail shows ${bytes} bytes`, () => this.shown.length >= bytes, SHOWN_MS);
+  }
+}
+
+function linesOf(text: string): string[] {
+  assert.ok(text.endsWith('\n'), 'the last line is whole');
+  return text.slice(0, -1).split('\n');
+}
+
+async function round(t: TestContext, cluster: TestCluster, n: number): Promise<void> {
+  const [reader, ...writers] = [...cluster.nodes].reverse();
+  assert.ok(reader !== undefined);
+  const file = `log-${n}`;
+  // Its machine keeps the bytes: that of the reader in one round of four.
+  await cluster.node(n % cluster.nodes.length).dfs.ok(`: > ${file}`);
+  const tail = new Tail(t, reader, file);
+
+  const inTurn: string[] = [];
+  for (let turn = 0; turn < TURNS; turn++) {
+    for (const writer of writers) {
+      await append(writer, file, [turn, turn + 1], 'anew');
+      inTurn.push(lineOf(writer.name, turn));
+    }
+  }
+  const half = TURNS + Math.ceil((LINES - TURNS) / 2);
+  await Promise.all(
+    writers.map(async (writer) => {
+      await append(writer, file, [TURNS, half], 'anew');
+      await append(writer, file, [half, LINES], 'held');
+    }),
+  );
+
+  const size = Number(await reader.dfs.ok(`stat -c %s ${file}`));
+  await tail.untilShown(size);
+  const lines = linesOf(tail.shown);
+  assert.deepEqual(lines.slice(0, inTurn.length), inTurn);
+  for (const { name } of writers) {
+    const own = lines.filter((line) => line.startsWith(`${name} `));
+    const expected = Array.from({ length: LINES }, (_, index) => lineOf(name, index));
+    assert.deepEqual(own, expected, `the lines of ${name}`);
+  }
+  assert.equal(lines.length, writers.length * LINES);
+  for (const { dfs, name } of cluster.nodes) {
+    assert.ok((await dfs.ok(`cat ${file}`)) === tail.shown, `${name} has what tail showed`);
+  }
+  assert.equal(tail.complaints, '');
+}
+
+const skip = await reasonAgainstPrograms('tail');
+
+test('tail -f shows what three machines append', { skip }, async (t) => {
+  const cluster = await TestCluster.start(t, { nodes: 4, network: 'host' });
+  for (let n = 1; n <= ROUNDS; n++) {
+    await t.test(`round ${n}`, (sub) => round(sub, cluster, n));
+  }
+});
