@@ -19,6 +19,18 @@ const STEPS = Number(process.env['STEPS'] ?? 4);
 const FILES = 60;
 const BETWEEN_COLLECTIONS_MS = 200;
 
+/**
+ * Without what git does to itself, on a local disk as well: gc removes an empty folder of objects
+ * that a push is about to move its own into (so pushes stay packs), prune cannot stat a temporary
+ * file that has got its name since it was listed, and who looks for packs while gc makes a bitmap
+ * warns of a second one.
+ */
+const SETTINGS = [
+  ['receive.unpackLimit', '1'],
+  ['gc.pruneExpire', 'never'],
+  ['repack.writeBitmaps', 'false'],
+] as const;
+
 async function makeShared(
   source: string,
   dir: string,
@@ -30,6 +42,7 @@ async function makeShared(
   const { machine } = first;
   await machine.git('.', 'clone', '-q', '--bare', '--no-hardlinks', source, machine.path(shared));
   await machine.git(shared, 'branch', '-m', 'main');
+  for (const setting of SETTINGS) await machine.git(shared, 'config', ...setting);
   for (const { machine: other, clone, tree } of workers) {
     await other.git(shared, 'worktree', 'add', '-q', '-b', `tree-${other.name}`, other.path(tree));
     await other.git('.', 'clone', '-q', other.path(shared), other.path(clone));
