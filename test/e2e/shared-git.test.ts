@@ -21,15 +21,15 @@ const BETWEEN_COLLECTIONS_MS = 200;
 
 /**
  * Without what git does to itself, on a local disk as well: gc removes an empty folder of objects
- * that a push is about to move its own into (so pushes stay packs), prune cannot stat a temporary
- * file that has got its name since it was listed, and who looks for packs while gc makes a bitmap
- * warns of a second one.
+ * that a push is about to move its own into (so pushes stay packs), who looks for packs while gc
+ * makes a bitmap warns of a second one, and prune cannot stat a temporary file that has got its
+ * name since it was listed.
  */
 const SETTINGS = [
   ['receive.unpackLimit', '1'],
-  ['gc.pruneExpire', 'never'],
   ['repack.writeBitmaps', 'false'],
 ] as const;
+const COLLECT = ['gc', '-q', '--no-prune'] as const;
 
 async function makeShared(
   source: string,
@@ -58,7 +58,7 @@ async function collectWhile(
 ): Promise<number> {
   let collections = 0;
   while (running()) {
-    await machine.retried(shared, ['gc', '-q'], () => sleep(BETWEEN_COLLECTIONS_MS));
+    await machine.retried(shared, COLLECT, () => sleep(BETWEEN_COLLECTIONS_MS));
     collections += 1;
     await sleep(BETWEEN_COLLECTIONS_MS);
   }
