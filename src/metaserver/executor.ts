@@ -16,6 +16,7 @@ import type { AdminOp } from './admin.ts';
 import type { CommitPath, View } from './commit.ts';
 import { closeUnlinked } from './core/close-unlinked.ts';
 import { flushAttr } from './core/flush-attr.ts';
+import { FormerPlaces } from './core/former-places.ts';
 import { type Unpublished, withUnpublished } from './core/glimpses.ts';
 import type { OpContext } from './core/inodes.ts';
 import { decodeU64, slotsAfter } from './core/keyspace.ts';
@@ -126,6 +127,7 @@ export class Executor {
   readonly #options: ExecutorOptions;
   readonly #commit: CommitPath;
   readonly #pages: TaskGroup;
+  readonly #places = new FormerPlaces();
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
@@ -307,6 +309,7 @@ export class Executor {
       sid,
       placement: () => this.#options.placement(session),
       mayGrow: this.#options.mayGrow(),
+      places: this.#places,
       openElsewhere: (ino) => this.#options.desk.table.openers(ino),
       takeIno: () => this.#options.ledger.takeIno(view),
     };

@@ -54,6 +54,8 @@ export interface DirPage {
   }[];
   readonly end: boolean;
   readonly parent: Ino;
+  /** Of the directory when it was read. */
+  readonly dirv: number;
 }
 
 function attrOf(attr: Parameters<typeof attrFromWire>[0] | undefined): Attr {
@@ -187,6 +189,7 @@ export class MetaClient {
     return {
       end: reply.end,
       parent: asIno(reply.parent),
+      dirv: safeInteger(reply.dirv),
       entries: reply.entries.map((entry) => ({
         cookie: safeInteger(entry.seq),
         name: nameFromBytes(entry.name),

@@ -9,6 +9,7 @@ import {
 } from '../../common/attr.ts';
 import { FsError } from '../../common/errno.ts';
 import type { Epoch, GroupId, Ino, SessionId } from '../../common/ids.ts';
+import type { FormerPlaces } from './former-places.ts';
 import type { Entry, Inode } from './records.ts';
 import type { Txn } from './txn.ts';
 
@@ -20,6 +21,7 @@ export interface OpContext {
   placement(): GroupId;
   /** False while the database's disk is nearly full: nothing may be added then. */
   readonly mayGrow: boolean;
+  readonly places: FormerPlaces;
   /** Other sessions that have the file open. */
   openElsewhere(ino: Ino): readonly SessionId[];
   /** A number never handed out before. Taken last, when nothing can fail any more. */
@@ -64,6 +66,34 @@ export function requireSpace(context: OpContext): void {
 
 export function requireLinkRoom(dir: Inode, ino: Ino): void {
   if (dir.nlink >= LINKS_MAX) throw new FsError('EMLINK', `directory ${ino} has too many children`);
+}
+
+/** Where a name stands in the listing of its directory; `seqs` are used up for that. */
+export interface Place {
+  readonly seq: number;
+  readonly seqs: 0 | 1;
+}
+
+/** Where an absent name will stand: where it stood when it was there not long ago, else at the end. */
+export function newPlace(
+  txn: Txn,
+  { nextSeq }: Inode,
+  { parent, name }: { readonly parent: Ino; readonly name: string },
+  { places }: Pick<OpContext, 'places'>,
+): Place {
+  const former = places.of(parent, name);
+  if (former === undefined || txn.hasSlot(parent, former)) return { seq: nextSeq, seqs: 1 };
+  return { seq: former, seqs: 0 };
+}
+
+/** The name goes; should it come back, its place is known. */
+export function dropEntry(
+  txn: Txn,
+  { parent, name, seq }: { readonly parent: Ino; readonly name: string; readonly seq: number },
+  { places }: Pick<OpContext, 'places'>,
+): void {
+  txn.deleteEntry(parent, name, seq);
+  places.left(parent, name, seq);
 }
 
 export interface DirectoryChange {

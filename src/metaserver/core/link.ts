@@ -3,6 +3,7 @@ import { FsError } from '../../common/errno.ts';
 import type { Ino } from '../../common/ids.ts';
 import {
   changeDirectory,
+  newPlace,
   type OpContext,
   requireDirectory,
   requireInode,
@@ -38,7 +39,8 @@ export function link(
   const { now } = context;
   const changed: Inode = { ...inode, nlink: inode.nlink + 1, ctime: now, av: inode.av + 1 };
   txn.putInode(ino, changed);
-  txn.putEntry(newParent, newName, { ino, type: inode.mode & S_IFMT, seq: dir.nextSeq });
-  const parent = changeDirectory(txn, newParent, { entries: 1, links: 0, seqs: 1, now });
+  const { seq, seqs } = newPlace(txn, dir, { parent: newParent, name: newName }, context);
+  txn.putEntry(newParent, newName, { ino, type: inode.mode & S_IFMT, seq });
+  const parent = changeDirectory(txn, newParent, { entries: 1, links: 0, seqs, now });
   return { attr: attrOf(ino, changed), parent: attrOf(newParent, parent) };
 }

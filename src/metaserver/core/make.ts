@@ -21,6 +21,7 @@ import { asIno, FIRST_GROUP, type Ino } from '../../common/ids.ts';
 import {
   changeDirectory,
   entryInode,
+  newPlace,
   type OpContext,
   requireDirectory,
   requireLinkRoom,
@@ -129,8 +130,9 @@ export function make(txn: Txn, request: MakeRequest, context: OpContext): MakeRe
   const ino = context.takeIno();
   txn.addInode(ino, inode);
   if (isSymlink(inode.mode)) txn.putSymlink(ino, request.target);
-  txn.putEntry(parent, name, { ino, type, seq: dir.nextSeq });
+  const { seq, seqs } = newPlace(txn, dir, request, context);
+  txn.putEntry(parent, name, { ino, type, seq });
   const links = isDirectory(inode.mode) ? 1 : 0;
-  const changed = changeDirectory(txn, parent, { entries: 1, links, seqs: 1, now: context.now });
+  const changed = changeDirectory(txn, parent, { entries: 1, links, seqs, now: context.now });
   return { attr: attrOf(ino, inode), parent: attrOf(parent, changed), existed: false };
 }

@@ -25,7 +25,7 @@ export interface Inode {
   readonly entries: number;
   /** Directories: moves with every change of the entries. */
   readonly dirv: number;
-  /** Directories: the seq of the next entry; never reused. */
+  /** Directories: the seq of the next new name; of one that comes back it may be its old one. */
   readonly nextSeq: number;
   /** Sessions that keep it alive after the last unlink. */
   readonly openers: number;

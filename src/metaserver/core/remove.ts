@@ -3,6 +3,7 @@ import { FsError } from '../../common/errno.ts';
 import type { Ino } from '../../common/ids.ts';
 import {
   changeDirectory,
+  dropEntry,
   dropLink,
   entryInode,
   type KnownTarget,
@@ -45,7 +46,7 @@ export function remove(txn: Txn, request: RemoveRequest, context: OpContext): Re
     throw new FsError('ENOTEMPTY', `directory ${entry.ino} has ${target.entries} entries`);
   }
   const { now } = context;
-  txn.deleteEntry(parent, name, entry.seq);
+  dropEntry(txn, { parent, name, seq: entry.seq }, context);
   const dropped = dropLink(txn, entry.ino, request, context);
   const links = directory ? -1 : 0;
   const dir = changeDirectory(txn, parent, { entries: -1, links, seqs: 0, now });

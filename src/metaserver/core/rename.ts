@@ -8,10 +8,13 @@ import { type Ino, ROOT_INO } from '../../common/ids.ts';
 import {
   changeDirectory,
   type DirectoryChange,
+  dropEntry,
   dropLink,
   entryInode,
   type KnownTarget,
+  newPlace,
   type OpContext,
+  type Place,
   requireDirectory,
   requireInode,
   requireLinkRoom,
@@ -156,6 +159,18 @@ function exchange(
   return { attr, ...dirs, other, kept: false };
 }
 
+/** What replaces another stands in its place, so that a listing under way shows the name once. */
+function placeAt(
+  txn: Txn,
+  { newParent, newName }: RenameRequest,
+  target: Side | undefined,
+  context: OpContext,
+): Place {
+  if (target !== undefined) return { seq: target.entry.seq, seqs: 0 };
+  const dir = requireDirectory(txn, newParent);
+  return newPlace(txn, dir, { parent: newParent, name: newName }, context);
+}
+
 function move(
   txn: Txn,
   request: RenameRequest,
@@ -164,10 +179,9 @@ function move(
 ): RenameResult {
   const { parent, name, newParent, newName } = request;
   const { source, target } = sides;
-  const dir = requireDirectory(txn, newParent);
-  txn.deleteEntry(parent, name, source.entry.seq);
-  if (target !== undefined) txn.deleteEntry(newParent, newName, target.entry.seq);
-  txn.putEntry(newParent, newName, { ...source.entry, seq: dir.nextSeq });
+  dropEntry(txn, { parent, name, seq: source.entry.seq }, context);
+  const { seq, seqs } = placeAt(txn, request, target, context);
+  txn.putEntry(newParent, newName, { ...source.entry, seq });
   const attr = putMoved(txn, source, newParent, context);
   const dropped =
     target === undefined ? undefined : dropLink(txn, target.entry.ino, request, context);
@@ -176,7 +190,7 @@ function move(
   const to = {
     entries: target === undefined ? 1 : 0,
     links: links - Number(target?.directory ?? false),
-    seqs: 1,
+    seqs,
   };
   const dirs = changeBoth(txn, request, { from, to }, context);
   const other =

@@ -105,6 +105,10 @@ export class Txn {
     this.delete(slotKey(dir, seq));
   }
 
+  hasSlot(dir: Ino, seq: number): boolean {
+    return this.get(slotKey(dir, seq)) !== undefined;
+  }
+
   symlink(ino: Ino): string | undefined {
     return this.#read(this.codecs.text, symlinkKey(ino));
   }

@@ -98,15 +98,16 @@ export class DirOps implements DirOperations {
     const { cookie, withAttrs } = options;
     const { page } = handle;
     const last = page?.entries.at(-1)?.cookie ?? 0;
-    const { leases } = this.#shared;
+    const { leases, meta } = this.#shared;
     const dir = handle.inode.ino;
-    // Under a later lease it may show names that have gone.
-    const isNow = leases.holds(dir) && page?.lseq === leases.lseqOf(dir);
+    // Under a later lease, and after a change from here, it may show names that have gone.
+    const held = leases.holds(dir) && page?.lseq === leases.lseqOf(dir);
+    const isNow = held && page.dirv === meta.cache.attr(dir)?.dirv;
     const goesOn = page !== undefined && cookie >= page.after && (cookie < last || page.end);
     if (isNow && goesOn && cookie > DOT_DOT_COOKIE && (page.withAttrs || !withAttrs)) return page;
     const after = Math.max(cookie, DOT_DOT_COOKIE);
     const entriesMax = PAGE_ENTRIES;
-    const next = await this.#shared.meta.readdir(context, dir, {
+    const next = await meta.readdir(context, dir, {
       cookie: after,
       entriesMax,
       withAttrs,

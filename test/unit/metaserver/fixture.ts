@@ -16,9 +16,11 @@ import {
   type SessionId,
 } from '../../../src/common/ids.ts';
 import { foundingWrites } from '../../../src/metaserver/cluster.ts';
+import { FormerPlaces } from '../../../src/metaserver/core/former-places.ts';
 import type { OpContext } from '../../../src/metaserver/core/inodes.ts';
-import { reclaimKey } from '../../../src/metaserver/core/keyspace.ts';
+import { decodeU64, reclaimKey, slotsAfter } from '../../../src/metaserver/core/keyspace.ts';
 import { type MakeRequest, make } from '../../../src/metaserver/core/make.ts';
+import type { SeqSlot } from '../../../src/metaserver/core/readdir.ts';
 import type { Inode } from '../../../src/metaserver/core/records.ts';
 import { remove } from '../../../src/metaserver/core/remove.ts';
 import {
@@ -40,6 +42,7 @@ export class Fixture {
   mayGrow = true;
   /** Other sessions that have every file open. */
   openers: SessionId[] = [];
+  places = new FormerPlaces();
   #nextIno = 1024;
 
   constructor() {
@@ -58,10 +61,10 @@ export class Fixture {
   }
 
   get context(): OpContext {
-    const { now, sid, mayGrow } = this;
+    const { now, sid, mayGrow, places } = this;
     const takeIno = (): Ino => asIno(this.#nextIno++);
     const openElsewhere = (): SessionId[] => this.openers;
-    return { now, sid, placement: () => asGroupId(1), mayGrow, takeIno, openElsewhere };
+    return { now, sid, placement: () => asGroupId(1), mayGrow, places, takeIno, openElsewhere };
   }
 
   /** Runs one transaction; what it wrote is kept unless it throws. */
@@ -127,6 +130,16 @@ export class Fixture {
     const known = this.read((txn) => txn.entry(newParent, newName)?.ino) ?? 0;
     const common = { parent: ROOT_INO, newParent, flags: 0, knownIno: known, knownOpen: false };
     return { ...common, name, newName, ...request };
+  }
+
+  /** A piece of a listing: what stands behind the cookie. */
+  list(dir: Ino, cookie: number, count: number): SeqSlot[] {
+    const { gte, lt } = slotsAfter(dir, cookie);
+    const keys = [...this.records.keys()].filter((key) => key >= gte && key < lt).sort();
+    return keys.slice(0, count).map((key) => ({
+      seq: decodeU64(key, 9),
+      slot: storeCodecs.slot.decode(this.records.get(key) ?? new Uint8Array(0)),
+    }));
   }
 
   read<T>(reader: (txn: Txn) => T): T {

@@ -16,6 +16,15 @@ function inoAt(fixture: Fixture, name: string, parent: Ino = ROOT_INO): Ino | un
   return fixture.read((txn) => txn.entry(parent, name)?.ino);
 }
 
+/** The listing of the root, as it goes on behind `cookie`. */
+function listed(fixture: Fixture, cookie = 0): string[] {
+  return fixture.list(ROOT_INO, cookie, 100).map(({ slot }) => slot.name);
+}
+
+function seqOf(fixture: Fixture, name: string): number | undefined {
+  return fixture.read((txn) => txn.entry(ROOT_INO, name)?.seq);
+}
+
 function refuses(
   fixture: Fixture,
   code: string,
@@ -75,6 +84,35 @@ describe('rename', () => {
     assert.equal(inoAt(fixture, 'b'), moved);
     const root = fixture.inode(ROOT_INO);
     assert.deepEqual([root.nlink, root.entries], [3, 1]);
+  });
+
+  it('puts what replaces another in its place in the listing', () => {
+    const fixture = new Fixture();
+    for (const name of ['a', 'b', 'c', 'd']) fixture.make(name);
+    const { nextSeq } = fixture.inode(ROOT_INO);
+    const { ino } = fixture.make('c.lock');
+    fixture.rename('c.lock', 'c');
+    assert.deepEqual(listed(fixture), ['a', 'b', 'c', 'd']);
+    assert.equal(inoAt(fixture, 'c'), ino);
+    assert.deepEqual(listed(fixture, seqOf(fixture, 'c')), ['d']);
+    assert.equal(fixture.inode(ROOT_INO).nextSeq, nextSeq + 1);
+  });
+
+  it('puts a name that comes back where it was, by rename, create and link', () => {
+    const fixture = new Fixture();
+    for (const name of ['a', 'b', 'c']) fixture.make(name);
+    const { ino } = fixture.make('d');
+    const { nextSeq } = fixture.inode(ROOT_INO);
+    fixture.remove('a');
+    fixture.make('a');
+    fixture.remove('b');
+    fixture.rename('d', 'b');
+    fixture.remove('c');
+    fixture.run((txn, context) => link(txn, { ino, newParent: ROOT_INO, newName: 'c' }, context));
+    assert.deepEqual(listed(fixture), ['a', 'b', 'c']);
+    fixture.rename('a', 'd');
+    assert.deepEqual(listed(fixture), ['b', 'c', 'd']);
+    assert.equal(fixture.inode(ROOT_INO).nextSeq, nextSeq);
   });
 
   it('does nothing between two names of one inode', () => {
