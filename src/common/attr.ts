@@ -59,3 +59,14 @@ export const isSymlink = (mode: number): boolean => (mode & S_IFMT) === S_IFLNK;
 export function compareTime(a: Timespec, b: Timespec): number {
   return a.sec - b.sec || a.nsec - b.nsec;
 }
+
+export function laterTime(a: Timespec, b: Timespec): Timespec {
+  return compareTime(a, b) > 0 ? a : b;
+}
+
+/** When something changes that changed at `last`: now, or just after that where clocks disagree. */
+export function timeAfter(last: Timespec, now: Timespec): Timespec {
+  if (compareTime(now, last) > 0) return now;
+  const isLast = last.nsec === 999_999_999;
+  return isLast ? { sec: last.sec + 1, nsec: 0 } : { sec: last.sec, nsec: last.nsec + 1 };
+}

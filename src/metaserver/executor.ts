@@ -326,7 +326,7 @@ export class Executor {
         return linkResult(link(txn, linkOf(op.value), context));
       case 'flushAttr':
         this.#requireRight(session, inoOf(op.value.ino));
-        return attrResult(flushAttr(txn, flushAttrOf(op.value), now));
+        return attrResult(flushAttr(txn, flushAttrOf(op.value)));
       case 'closeUnlinked': {
         const inos = inosOf(op.value.inos);
         this.#options.desk.closed(session, inos);

@@ -38,7 +38,9 @@ function typeOf(mode: number): NodeType {
 }
 
 export function shapeOf(attr: DomainAttr): Shape {
-  const ms = ({ sec, nsec }: { sec: number; nsec: number }): number => sec * 1000 + nsec / 1e6;
+  // Nanoseconds only order changes of one millisecond.
+  const ms = ({ sec, nsec }: { sec: number; nsec: number }): number =>
+    sec * 1000 + Math.floor(nsec / 1e6);
   const { uid, gid, size, nlink, dirv, dv, cuts } = attr;
   const times = { mtime: ms(attr.mtime), ctime: ms(attr.ctime) };
   return {

@@ -102,7 +102,7 @@ export class ModelTree {
       case 'setattr':
         return this.#setattr(op, caller);
       case 'flush':
-        return this.#flush(op, caller);
+        return this.#flush(op);
       case 'close':
         for (const node of op.nodes) if (node !== undefined) this.#close(node, caller.sid);
         return { error: undefined };
@@ -165,11 +165,11 @@ export class ModelTree {
     if (op.flags === 2 && target !== undefined) {
       from.children.set(op.name, target);
       this.#node(target).parent = op.dir ?? 0;
-      this.#node(target).ctime = caller.nowMs;
+      change(this.#node(target), caller.nowMs);
     }
     to.children.set(op.newName, id);
     node.parent = op.newDir ?? 0;
-    node.ctime = caller.nowMs;
+    change(node, caller.nowMs);
     for (const dir of new Set([from, to])) {
       dir.nlink = 2 + [...dir.children.values()].filter((at) => this.#isDir(at)).length;
       touch(dir, caller.nowMs);
@@ -226,7 +226,7 @@ export class ModelTree {
     if (node.nlink === 0) fail('ENOENT');
     if (!caller.mayGrow) fail('ENOSPC');
     node.nlink += 1;
-    node.ctime = caller.nowMs;
+    change(node, caller.nowMs);
     dir.children.set(op.name, op.node ?? 0);
     touch(dir, caller.nowMs);
     return { error: undefined, node: this.named(op.node ?? 0), parent: this.named(op.dir ?? 0) };
@@ -244,21 +244,22 @@ export class ModelTree {
       if (op.size < node.size || op.cut) node.cuts += 1;
       node.dv += 1;
       node.size = op.size;
-      node.mtime = caller.nowMs;
+      node.mtime = Math.max(node.ctime, caller.nowMs);
     }
     node.mtime = op.mtime ?? node.mtime;
-    node.ctime = caller.nowMs;
+    change(node, caller.nowMs);
     return { error: undefined, node: this.named(op.node ?? 0) };
   }
 
-  #flush(op: Extract<ModelOp, { kind: 'flush' }>, caller: Caller): Outcome {
+  #flush(op: Extract<ModelOp, { kind: 'flush' }>): Outcome {
     const node = this.#node(op.node);
     if (node.type === 'dir') fail('EISDIR');
     if (node.type !== 'file') fail('EINVAL');
     if (op.cuts !== node.cuts || op.stale) fail('ESTALE');
-    if (op.size > node.size || op.mtime > node.mtime) node.mtime = op.mtime;
+    const isLast = op.mtime > node.ctime || op.mtime > node.mtime;
+    if (op.size > node.size || isLast) node.mtime = op.mtime;
     node.size = Math.max(node.size, op.size);
-    node.ctime = caller.nowMs;
+    node.ctime = Math.max(node.ctime, op.mtime);
     node.dv += 1;
     return { error: undefined, node: this.named(op.node ?? 0) };
   }
@@ -270,7 +271,7 @@ export class ModelTree {
   ): { named: Named; kept: boolean } {
     const node = this.#node(id);
     node.nlink = node.type === 'dir' ? 0 : node.nlink - 1;
-    node.ctime = caller.nowMs;
+    change(node, caller.nowMs);
     const named = this.named(id);
     const kept = node.nlink === 0 && (op.open || op.known !== id);
     if (kept) node.openers.add(caller.sid);
@@ -340,9 +341,14 @@ function newNode(
   };
 }
 
+/** A file has the times of a writer whose clock may be ahead. */
+function change(node: ModelNode, nowMs: number): void {
+  node.ctime = Math.max(node.ctime, nowMs);
+}
+
 function touch(dir: ModelNode, nowMs: number): void {
   dir.mtime = Math.max(dir.mtime, nowMs);
-  dir.ctime = nowMs;
+  change(dir, nowMs);
   dir.dirv += 1;
 }
 

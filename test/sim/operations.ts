@@ -67,7 +67,8 @@ export class Generator {
       kind: 'flush',
       node,
       size: random.below(5) * 1000,
-      mtime: 1_600_000_000_000 + random.below(3),
+      // Long ago, or not far from now.
+      mtime: random.pick([1_600_000_000_000, 1_700_000_000_000]) + random.below(30_000),
       cuts: this.#cuts(tree, node),
       stale: random.chance(0.1),
     };

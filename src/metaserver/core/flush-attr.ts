@@ -3,6 +3,7 @@ import {
   compareTime,
   isDirectory,
   isRegular,
+  laterTime,
   type Timespec,
 } from '../../common/attr.ts';
 import { FsError } from '../../common/errno.ts';
@@ -16,7 +17,7 @@ export interface FlushAttrRequest {
   readonly ino: Ino;
   /** The file is at least this long. */
   readonly size: number;
-  /** Absent: stays. */
+  /** Of the last write: it moves ctime too. Absent: both stay. */
   readonly mtime: Timespec | undefined;
   /** The cuts the home had made. */
   readonly cuts: number;
@@ -24,7 +25,7 @@ export interface FlushAttrRequest {
 }
 
 /** @throws FsError ESTALE cut since, or the home is another life: all of it must be sent again */
-export function flushAttr(txn: Txn, request: FlushAttrRequest, now: Timespec): Attr {
+export function flushAttr(txn: Txn, request: FlushAttrRequest): Attr {
   const { ino } = request;
   const inode = requireInode(txn, ino);
   if (isDirectory(inode.mode)) throw new FsError('EISDIR', `inode ${ino} is a directory`);
@@ -35,8 +36,8 @@ export function flushAttr(txn: Txn, request: FlushAttrRequest, now: Timespec): A
     throw new FsError('ESTALE', `inode ${ino} was written in another epoch of group ${inode.rg}`);
   }
   const size = Math.max(inode.size, request.size);
-  const mtime = nextMtime(inode, request);
-  const changed: Inode = { ...inode, size, mtime, ctime: now, av: inode.av + 1, dv: inode.dv + 1 };
+  const times = nextTimes(inode, request);
+  const changed: Inode = { ...inode, size, ...times, av: inode.av + 1, dv: inode.dv + 1 };
   txn.putInode(ino, changed);
   return attrOf(ino, changed);
 }
@@ -50,8 +51,18 @@ export function requireCuts(
   throw new FsError('ESTALE', `inode ${ino} was cut ${inode.cuts} times, not ${cuts}`);
 }
 
-/** Of two writers the later one shows; who makes the file longer is taken to be that. */
-function nextMtime(inode: Inode, { mtime, size }: FlushAttrRequest): Timespec {
-  if (mtime === undefined) return inode.mtime;
-  return size > inode.size || compareTime(mtime, inode.mtime) > 0 ? mtime : inode.mtime;
+/**
+ * Both are those of the last write, as the writer has shown them since, so that nothing moves when
+ * a file is closed. When something else has changed the inode later, that is its ctime. Of two
+ * writers the later one shows; who makes the file longer is taken to be that.
+ */
+export function nextTimes(
+  inode: Pick<Inode, 'ctime' | 'mtime' | 'size'>,
+  { mtime, size }: Pick<FlushAttrRequest, 'mtime' | 'size'>,
+): { readonly mtime: Timespec; readonly ctime: Timespec } {
+  const { ctime } = inode;
+  if (mtime === undefined) return { mtime: inode.mtime, ctime };
+  // A time that was set, and lies in the future, counts no longer.
+  if (compareTime(mtime, ctime) > 0) return { mtime, ctime: mtime };
+  return { mtime: size > inode.size ? mtime : laterTime(mtime, inode.mtime), ctime };
 }

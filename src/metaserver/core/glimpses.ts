@@ -3,8 +3,9 @@
  * neither waits for the other. Rule C19 of docs/PROTOCOL.md. Whoever cannot say, or says nothing in
  * time, is waited for like anybody else.
  */
-import { type Attr, compareTime, type Timespec } from '../../common/attr.ts';
+import type { Attr, Timespec } from '../../common/attr.ts';
 import type { Ino, SessionId } from '../../common/ids.ts';
+import { nextTimes } from './flush-attr.ts';
 
 /** A lease somebody writes under. */
 export interface WriteLease {
@@ -72,15 +73,9 @@ export class Glimpses<Look> {
 
 /** Attributes as they will be when that is published. */
 export function withUnpublished(attr: Attr, { end, mtime }: Unpublished): Attr {
-  const longer = end > attr.size;
   return {
     ...attr,
-    size: longer ? end : attr.size,
-    mtime: longer ? mtime : later(attr.mtime, mtime),
-    ctime: later(attr.ctime, mtime),
+    size: Math.max(attr.size, end),
+    ...nextTimes(attr, { mtime, size: end }),
   };
-}
-
-function later(one: Timespec, other: Timespec): Timespec {
-  return compareTime(one, other) >= 0 ? one : other;
 }

@@ -1,11 +1,12 @@
 /** Steps that several operations share: finding inodes, moving directories on, last links. */
 import {
-  compareTime,
   isDirectory,
   isRegular,
   isSymlink,
   LINKS_MAX,
+  laterTime,
   type Timespec,
+  timeAfter,
 } from '../../common/attr.ts';
 import { FsError } from '../../common/errno.ts';
 import type { Epoch, GroupId, Ino, SessionId } from '../../common/ids.ts';
@@ -104,20 +105,21 @@ export interface DirectoryChange {
   readonly seqs: number;
 }
 
-/** Puts the directory with its counters and times moved on; mtime never goes backwards. */
+/** Puts the directory with its counters and times moved on; neither goes backwards. */
 export function changeDirectory(
   txn: Txn,
   ino: Ino,
   change: DirectoryChange & { readonly now: Timespec },
 ): Inode {
   const dir = requireDirectory(txn, ino);
+  const now = timeAfter(dir.ctime, change.now);
   const changed: Inode = {
     ...dir,
     nlink: dir.nlink + change.links,
     entries: dir.entries + change.entries,
     nextSeq: dir.nextSeq + change.seqs,
-    mtime: compareTime(change.now, dir.mtime) > 0 ? change.now : dir.mtime,
-    ctime: change.now,
+    mtime: laterTime(now, dir.mtime),
+    ctime: now,
     av: dir.av + 1,
     dirv: dir.dirv + 1,
   };
@@ -149,7 +151,8 @@ export function dropLink(
   const others = nlink === 0 ? openElsewhere(ino).filter((other) => other !== sid) : [];
   const keepers = kept ? [sid, ...others] : others;
   const openers = keepers.length > 0 ? keepers.length : inode.openers;
-  const changed: Inode = { ...inode, nlink, ctime: now, av: inode.av + 1, openers };
+  const ctime = timeAfter(inode.ctime, now);
+  const changed: Inode = { ...inode, nlink, ctime, av: inode.av + 1, openers };
   if (nlink > 0 || keepers.length > 0) txn.putInode(ino, changed);
   else deleteInode(txn, ino, inode);
   for (const keeper of keepers) txn.putOpener(ino, keeper);

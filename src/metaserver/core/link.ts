@@ -1,4 +1,4 @@
-import { type Attr, isDirectory, LINKS_MAX, S_IFMT } from '../../common/attr.ts';
+import { type Attr, isDirectory, LINKS_MAX, S_IFMT, timeAfter } from '../../common/attr.ts';
 import { FsError } from '../../common/errno.ts';
 import type { Ino } from '../../common/ids.ts';
 import {
@@ -37,7 +37,8 @@ export function link(
   if (inode.nlink >= LINKS_MAX) throw new FsError('EMLINK', `inode ${ino} has too many links`);
   requireSpace(context);
   const { now } = context;
-  const changed: Inode = { ...inode, nlink: inode.nlink + 1, ctime: now, av: inode.av + 1 };
+  const ctime = timeAfter(inode.ctime, now);
+  const changed: Inode = { ...inode, nlink: inode.nlink + 1, ctime, av: inode.av + 1 };
   txn.putInode(ino, changed);
   const { seq, seqs } = newPlace(txn, dir, { parent: newParent, name: newName }, context);
   txn.putEntry(newParent, newName, { ino, type: inode.mode & S_IFMT, seq });

@@ -2,7 +2,7 @@
  * rename(2) with its flags. Only point reads: the loop check walks up through the parent that
  * every directory records.
  */
-import { type Attr, isDirectory } from '../../common/attr.ts';
+import { type Attr, isDirectory, timeAfter } from '../../common/attr.ts';
 import { FsError } from '../../common/errno.ts';
 import { type Ino, ROOT_INO } from '../../common/ids.ts';
 import {
@@ -130,7 +130,7 @@ function changeBoth(
 function putMoved(txn: Txn, side: Side, parent: Ino, context: OpContext): Attr {
   const moved: Inode = {
     ...side.inode,
-    ctime: context.now,
+    ctime: timeAfter(side.inode.ctime, context.now),
     av: side.inode.av + 1,
     parent: side.directory ? parent : side.inode.parent,
   };

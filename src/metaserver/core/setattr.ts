@@ -8,6 +8,7 @@ import {
   S_ISUID,
   S_IXGRP,
   type Timespec,
+  timeAfter,
 } from '../../common/attr.ts';
 import { FsError } from '../../common/errno.ts';
 import type { Ino } from '../../common/ids.ts';
@@ -67,9 +68,10 @@ function nextTime(change: Timespec | 'now' | undefined, old: Timespec, now: Time
   return change === 'now' ? now : change;
 }
 
-export function setattr(txn: Txn, request: SetAttrRequest, now: Timespec): Attr {
+export function setattr(txn: Txn, request: SetAttrRequest, clock: Timespec): Attr {
   const { ino } = request;
   const inode = requireInode(txn, ino);
+  const now = timeAfter(inode.ctime, clock);
   if (request.size !== undefined) checkSize(inode, ino);
   // Truncation moves mtime even when the size stays the same.
   const mtime = request.mtime ?? (request.size === undefined ? undefined : 'now');

@@ -1,10 +1,10 @@
 /**
  * Inodes the kernel or an open handle refers to, and what this mount knows better than the
- * metaserver: size and mtime of files it is writing.
+ * metaserver: size and times of files it is writing.
  */
 
 import { assert } from '../../common/assert.ts';
-import type { Attr, Timespec } from '../../common/attr.ts';
+import { type Attr, laterTime, type Timespec, timeAfter } from '../../common/attr.ts';
 import type { GroupId, Ino } from '../../common/ids.ts';
 import type { HomeState } from '../data/data-path.ts';
 import { KernelCopy } from './kernel-copy.ts';
@@ -13,6 +13,7 @@ import { KernelCopy } from './kernel-copy.ts';
 export interface DirtyAttr {
   /** The file is at least this long. */
   readonly end: number;
+  /** Of the last write: mtime and ctime, unless something else has moved that later. */
   readonly mtime: Timespec;
 }
 
@@ -64,8 +65,12 @@ export class Inode {
   /** What stat(2) shows. */
   get attr(): Attr {
     const nlink = this.gone ? 0 : this.#attr.nlink;
-    if (this.#dirty === undefined && nlink === this.#attr.nlink) return this.#attr;
-    return { ...this.#attr, nlink, size: this.size, mtime: this.#dirty?.mtime ?? this.#attr.mtime };
+    const dirty = this.#dirty;
+    if (dirty === undefined) {
+      return nlink === this.#attr.nlink ? this.#attr : { ...this.#attr, nlink };
+    }
+    const ctime = laterTime(this.#attr.ctime, dirty.mtime);
+    return { ...this.#attr, nlink, size: this.size, mtime: dirty.mtime, ctime };
   }
 
   get size(): number {
@@ -108,7 +113,15 @@ export class Inode {
 
   /** Bytes up to `end` were written at `now`. */
   wrote(end: number, now: Timespec): void {
-    this.#dirty = { end: Math.max(this.#dirty?.end ?? 0, end), mtime: now };
+    const { end: known, mtime: last } = this.#dirty ?? { end: 0, mtime: this.#attr.ctime };
+    const mtime = timeAfter(laterTime(this.#attr.ctime, last), now);
+    this.#dirty = { end: Math.max(known, end), mtime };
+  }
+
+  /** What is unpublished is news for others only now: the file may have changed for them since. */
+  late(): void {
+    if (this.#dirty === undefined) return;
+    this.#dirty = { ...this.#dirty, mtime: timeAfter(this.#attr.ctime, this.#dirty.mtime) };
   }
 
   /** An earlier process of the node has written this and not published it. */

@@ -194,6 +194,7 @@ export class Publisher {
       if (!held) await this.#leases.use(undefined, ino, 'exclusive');
       try {
         this.follow(inode);
+        inode.late();
         await this.#flush(inode, undefined);
         inode.fenced = false;
       } finally {

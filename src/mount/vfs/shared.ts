@@ -43,8 +43,7 @@ function shown(shared: VfsShared, attr: Attr): Attr {
 
 /**
  * How long the kernel may keep it is worked out when the answer is written, not before: the lease
- * may be called back in between. Of a file that is being written, times move once more when it is
- * published.
+ * may be called back in between. Of a file that is being written the kernel keeps none (C17).
  */
 export function statResult(shared: VfsShared, inode: StatSource): Result<StatResult> {
   const dropping = inode.copy?.dropping;

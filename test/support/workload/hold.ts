@@ -26,12 +26,16 @@ export interface Answer {
   readonly outcome: string;
   readonly text?: string;
   readonly size?: number;
-  /** Of change and modification, in nanoseconds. */
-  readonly times?: { readonly ctime: string; readonly mtime: string };
+  /** mtime and ctime in seconds, as stat(1) prints `%.9Y %.9Z`. */
+  readonly times?: string;
   readonly ms: number;
 }
 
 const [path = '', flags = 'r'] = process.argv.slice(2);
+
+function seconds(ns: bigint): string {
+  return `${ns / 1_000_000_000n}.${String(ns % 1_000_000_000n).padStart(9, '0')}`;
+}
 
 function perform(fd: number, call: Call): object {
   switch (call.call) {
@@ -48,8 +52,8 @@ function perform(fd: number, call: Call): object {
     case 'size':
       return { size: fstatSync(fd).size };
     case 'times': {
-      const { ctimeNs, mtimeNs } = fstatSync(fd, { bigint: true });
-      return { times: { ctime: String(ctimeNs), mtime: String(mtimeNs) } };
+      const { mtimeNs, ctimeNs } = fstatSync(fd, { bigint: true });
+      return { times: `${seconds(mtimeNs)} ${seconds(ctimeNs)}` };
     }
     case 'fsync':
       fsyncSync(fd);

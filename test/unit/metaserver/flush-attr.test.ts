@@ -15,22 +15,73 @@ function request(fixture: Fixture, ino: Ino, more: Partial<FlushAttrRequest>): F
 
 function flush(fixture: Fixture, ino: Ino, more: Partial<FlushAttrRequest> = {}): Attr {
   fixture.clock.advance(1_000);
-  return fixture.run((txn) => flushAttr(txn, request(fixture, ino, more), fixture.now));
+  return fixture.run((txn) => flushAttr(txn, request(fixture, ino, more)));
 }
 
+const NOTHING = {
+  mode: undefined,
+  uid: undefined,
+  gid: undefined,
+  size: undefined,
+  atime: undefined,
+  mtime: undefined,
+  killSuidgid: false,
+  cut: false,
+  cuts: 0,
+};
+
 function cut(fixture: Fixture, ino: Ino, size: number): void {
-  const nothing = { mode: undefined, uid: undefined, gid: undefined };
-  const times = { atime: undefined, mtime: undefined, killSuidgid: false };
-  const change = { ...nothing, ...times, ino, size, cut: true, cuts: 0 };
+  const change = { ...NOTHING, ino, size, cut: true };
   fixture.run((txn) => setattr(txn, change, fixture.now));
 }
 
 describe('flushAttr', () => {
-  it('takes size and mtime of the writer, moves ctime and the data version', () => {
+  it('takes size and time of the last write, for mtime and ctime, and moves the data version', () => {
     const fixture = new Fixture();
     const { ino } = fixture.make('f');
     const attr = flush(fixture, ino);
-    assert.deepEqual([attr.size, attr.mtime, attr.ctime, attr.dv], [7, EARLY, fixture.now, 1]);
+    assert.deepEqual([attr.size, attr.mtime, attr.ctime, attr.dv], [7, EARLY, EARLY, 1]);
+  });
+
+  it('leaves the times alone when it is repeated, or says nothing of them', () => {
+    const fixture = new Fixture();
+    const { ino } = fixture.make('f');
+    const times = ({ mtime, ctime }: Attr): Timespec[] => [mtime, ctime];
+    const first = flush(fixture, ino);
+    assert.deepEqual(times(flush(fixture, ino)), times(first));
+    assert.deepEqual(times(flush(fixture, ino, { mtime: undefined })), times(first));
+  });
+
+  it('leaves ctime to a change that came after the last write', () => {
+    const fixture = new Fixture();
+    const { ino } = fixture.make('f');
+    const mtime = fixture.now;
+    fixture.clock.advance(2_000);
+    const change = { ...NOTHING, ino, mode: 0o600 };
+    const changed = fixture.run((txn) => setattr(txn, change, fixture.now));
+    const attr = flush(fixture, ino, { mtime });
+    assert.deepEqual([attr.mtime, attr.ctime], [mtime, changed.ctime]);
+  });
+
+  it('lets changes move ctime on, also after a writer whose clock is ahead', () => {
+    const fixture = new Fixture();
+    const { ino } = fixture.make('f');
+    flush(fixture, ino);
+    const change = { ...NOTHING, ino, mtime: 'now' as const };
+    const touched = fixture.run((txn) => setattr(txn, change, fixture.now));
+    const next = { ...EARLY, nsec: EARLY.nsec + 1 };
+    assert.deepEqual([touched.mtime, touched.ctime], [next, next]);
+    const { other } = fixture.rename('f', 'g');
+    assert.equal(other, undefined);
+    assert.deepEqual(fixture.inode(ino).ctime, { ...EARLY, nsec: EARLY.nsec + 2 });
+  });
+
+  it('ends a time in the future that was set', () => {
+    const fixture = new Fixture();
+    const { ino } = fixture.make('f');
+    fixture.run((txn) => setattr(txn, { ...NOTHING, ino, mtime: LATE }, fixture.now));
+    const attr = flush(fixture, ino, { mtime: EARLY, size: 0 });
+    assert.deepEqual([attr.mtime, attr.ctime], [EARLY, EARLY]);
   });
 
   it('moves the data version also when the size stays: bytes have changed', () => {
@@ -56,9 +107,9 @@ describe('flushAttr', () => {
     const { ino } = fixture.make('f');
     flush(fixture, ino);
     cut(fixture, ino, 3);
-    fixture.fails('ESTALE', (txn) => flushAttr(txn, request(fixture, ino, {}), fixture.now));
+    fixture.fails('ESTALE', (txn) => flushAttr(txn, request(fixture, ino, {})));
     const ahead = request(fixture, ino, { cuts: 2 });
-    fixture.fails('ESTALE', (txn) => flushAttr(txn, ahead, fixture.now));
+    fixture.fails('ESTALE', (txn) => flushAttr(txn, ahead));
     assert.equal(flush(fixture, ino, { cuts: 1 }).size, 7);
   });
 
@@ -67,7 +118,7 @@ describe('flushAttr', () => {
     const { ino } = fixture.make('f');
     for (const rgEpoch of [asEpoch(0), asEpoch(2)]) {
       const stale = request(fixture, ino, { rgEpoch });
-      fixture.fails('ESTALE', (txn) => flushAttr(txn, stale, fixture.now));
+      fixture.fails('ESTALE', (txn) => flushAttr(txn, stale));
     }
   });
 
@@ -75,8 +126,8 @@ describe('flushAttr', () => {
     const fixture = new Fixture();
     const { ino } = fixture.symlink('l', 'x');
     const to = (target: Ino): FlushAttrRequest => request(fixture, target, {});
-    fixture.fails('EISDIR', (txn) => flushAttr(txn, to(ROOT_INO), fixture.now));
-    fixture.fails('EINVAL', (txn) => flushAttr(txn, to(ino), fixture.now));
-    fixture.fails('ENOENT', (txn) => flushAttr(txn, to(asIno(99)), fixture.now));
+    fixture.fails('EISDIR', (txn) => flushAttr(txn, to(ROOT_INO)));
+    fixture.fails('EINVAL', (txn) => flushAttr(txn, to(ino)));
+    fixture.fails('ENOENT', (txn) => flushAttr(txn, to(asIno(99))));
   });
 });

@@ -12,7 +12,8 @@ const MIB = 1024 * 1024;
 const NOW = { sec: 1000, nsec: 0 };
 
 function inodeOf(ino: Ino): Inode {
-  const times = { atime: NOW, mtime: NOW, ctime: NOW };
+  const made = { sec: NOW.sec - 1, nsec: 0 };
+  const times = { atime: made, mtime: made, ctime: made };
   const owner = { mode: 0o100644, nlink: 1, uid: 0, gid: 0, rdev: 0 };
   const versions = { av: 1, dirv: 0, dv: 1, cuts: 0, rg: asGroupId(1) };
   return new Inode({ ino, size: 0, ...owner, ...times, ...versions });
