@@ -16,11 +16,15 @@ export function microsEach(items, work) {
   return (ms * 1000) / items.length;
 }
 
-/** Runs a program; its failure is an error. */
+/** Runs a program; its failure is an error. @returns what it printed */
 export function run(command, args, options = {}) {
-  const { status, error, stderr } = spawnSync(command, args, { encoding: 'utf8', ...options });
+  const { status, error, stderr, stdout } = spawnSync(command, args, {
+    encoding: 'utf8',
+    ...options,
+  });
   if (error !== undefined) throw error;
   if (status !== 0) throw new Error(`${command} ended with ${status}: ${stderr.trim()}`);
+  return stdout;
 }
 
 export function hasProgram(command) {

@@ -5,11 +5,12 @@
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { largeFile } from './large-file.mjs';
+import { sharedWrites } from './shared-writes.mjs';
 import { smallFiles } from './small-files.mjs';
 import { sourceTree } from './source-tree.mjs';
 import { visibility } from './visibility.mjs';
 
-const SUITES = { smallFiles, largeFile, sourceTree, visibility };
+const SUITES = { smallFiles, largeFile, sourceTree, sharedWrites, visibility };
 
 function say(figure) {
   process.stdout.write(`${JSON.stringify(figure)}\n`);
