@@ -1,7 +1,7 @@
 #!/bin/sh
 # Twenty rounds (ROUNDS=N) each of what several machines do with one tree: two gits that commit, push
 # and collect garbage in one repository, make on two machines after edits on the other one, and
-# `tail -f` of what three machines append. About twelve minutes, as root.
+# `tail -f` of what three machines append. About ten minutes, as root.
 set -eu
 cd "$(dirname "$0")/../.."
 sh scripts/test-setup.sh

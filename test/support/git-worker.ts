@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { GitMachine } from './git-machine.ts';
+import type { GitMachine, Refusal } from './git-machine.ts';
 
 const LOCKED_MS = 20;
+
+/** Of a branch that nobody else changes: it can be locked, by gc, and no more. */
+async function unlocked(refusal: Refusal): Promise<void> {
+  assert.equal(refusal, 'locked', 'nobody else changes this branch');
+  await sleep(LOCKED_MS);
+}
 
 interface Committed {
   readonly commit: string;
@@ -33,12 +39,12 @@ export class GitWorker {
     await machine.retried(clone, ['push', '-q', 'origin', 'HEAD:main'], async (refusal) => {
       if (refusal === 'locked') return sleep(LOCKED_MS);
       await machine.git(clone, 'fetch', '-q');
+      const others = await machine.git(clone, 'rev-list', 'HEAD..origin/main');
+      assert.notEqual(others, '', 'refused for what somebody else pushed, and nobody did');
       await machine.git(clone, 'rebase', '-q', 'origin/main');
     });
     this.pushed.push({ commit: await this.#head(clone), file, text });
-    await machine.retried(clone, ['push', '-q', 'origin', `HEAD:own-${machine.name}`], () =>
-      sleep(LOCKED_MS),
-    );
+    await machine.retried(clone, ['push', '-q', 'origin', `HEAD:own-${machine.name}`], unlocked);
   }
 
   /** Looks at every commit in `repository`, from another machine. */
@@ -62,7 +68,7 @@ export class GitWorker {
     const text = `${machine.name} writes ${what} in ${dir}\n`.repeat(20);
     await machine.write(`${dir}/${file}`, text);
     await machine.git(dir, 'add', file);
-    await machine.retried(dir, ['commit', '-q', '-m', file], () => sleep(LOCKED_MS));
+    await machine.retried(dir, ['commit', '-q', '-m', file], unlocked);
     return { commit: await this.#head(dir), file, text };
   }
 
