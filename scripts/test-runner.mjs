@@ -25,7 +25,7 @@ const GROUPS = [
   { name: 'conformance', concurrency: CPUS, fileMs: 2 * MINUTE_MS },
   { name: 'native', concurrency: 1, fileMs: 2 * MINUTE_MS, isolated: true },
   { name: 'sim', concurrency: CPUS, fileMs: 3 * MINUTE_MS },
-  { name: 'mount', concurrency: 1, fileMs: 4 * MINUTE_MS, isolated: true },
+  { name: 'mount', concurrency: CPUS, fileMs: 4 * MINUTE_MS, isolated: true },
   { name: 'e2e', concurrency: 1, fileMs: 10 * MINUTE_MS, isolated: true },
 ];
 

@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { describe, it } from 'node:test';
 import { delay } from '../../src/common/lifecycle.ts';
 import { type ClusterNode, statusOf, TestCluster } from '../support/cluster.ts';
 import { HeldFile } from '../support/held-file.ts';
@@ -29,39 +29,45 @@ async function reads({ dfs, name }: ClusterNode, file: string, text: string): Pr
   }
 }
 
-for (const [what, before] of [
-  ['a file', 'nobody has looked before'],
-  ['a file that others have cached', 'cat file; stat file'],
-] as const) {
-  test(`what an evicted home wrote to ${what} is published, and nobody waits for ever`, async (t) => {
-    const cluster = await TestCluster.start(t, { nodes: 2, network: 'host' });
-    const [other, home] = [cluster.node(0), cluster.node(1)];
-    await home.dfs.ok(`printf '${BASE}' > file`);
-    if (before.startsWith('cat')) await other.dfs.ok(before);
-    const held = await HeldFile.open(t, join(home.dfs.mountpoint, 'file'), 'r+');
-    await held.ok({ call: 'write', at: BASE.length, text: MORE });
-    const pid = await home.dfs.pid('node');
-    process.kill(pid, 'SIGSTOP');
-    try {
-      const size = await other.dfs.ok('stat -c %s file', SILENT_MS);
-      assert.equal(Number(size), BASE.length, 'it was evicted, and its size is what was published');
-    } finally {
-      process.kill(pid, 'SIGCONT');
-    }
-    // At once, and by both: each of these calls for a lease that the other one wants.
-    await Promise.all(
-      cluster.nodes.map(async (node) => {
-        for (let look = 0; look < 20; look += 1) await node.dfs.ok('stat file', PUBLISHED_MS);
-        await reads(node, 'file', BASE + MORE);
-      }),
-    );
-    await held.ok({ call: 'write', at: 0, text: 'BASE' });
-    await held.ok({ call: 'fsync' });
-    for (const node of cluster.nodes) {
-      assert.equal(await node.dfs.ok('cat file'), `BASE${BASE.slice(4)}${MORE}`);
-      const [mount] = (await statusOf(node)).mounts;
-      assert.ok(mount !== undefined && 'waiting' in mount && mount.waiting.length === 0);
-    }
-    held.kill();
-  });
-}
+describe('an evicted home', { concurrency: true }, () => {
+  for (const [what, before] of [
+    ['a file', 'nobody has looked before'],
+    ['a file that others have cached', 'cat file; stat file'],
+  ] as const) {
+    it(`what an evicted home wrote to ${what} is published, and nobody waits for ever`, async (t) => {
+      const cluster = await TestCluster.start(t, { nodes: 2, network: 'host' });
+      const [other, home] = [cluster.node(0), cluster.node(1)];
+      await home.dfs.ok(`printf '${BASE}' > file`);
+      if (before.startsWith('cat')) await other.dfs.ok(before);
+      const held = await HeldFile.open(t, join(home.dfs.mountpoint, 'file'), 'r+');
+      await held.ok({ call: 'write', at: BASE.length, text: MORE });
+      const pid = await home.dfs.pid('node');
+      process.kill(pid, 'SIGSTOP');
+      try {
+        const size = await other.dfs.ok('stat -c %s file', SILENT_MS);
+        assert.equal(
+          Number(size),
+          BASE.length,
+          'it was evicted, and its size is what was published',
+        );
+      } finally {
+        process.kill(pid, 'SIGCONT');
+      }
+      // At once, and by both: each of these calls for a lease that the other one wants.
+      await Promise.all(
+        cluster.nodes.map(async (node) => {
+          for (let look = 0; look < 20; look += 1) await node.dfs.ok('stat file', PUBLISHED_MS);
+          await reads(node, 'file', BASE + MORE);
+        }),
+      );
+      await held.ok({ call: 'write', at: 0, text: 'BASE' });
+      await held.ok({ call: 'fsync' });
+      for (const node of cluster.nodes) {
+        assert.equal(await node.dfs.ok('cat file'), `BASE${BASE.slice(4)}${MORE}`);
+        const [mount] = (await statusOf(node)).mounts;
+        assert.ok(mount !== undefined && 'waiting' in mount && mount.waiting.length === 0);
+      }
+      held.kill();
+    });
+  }
+});
