@@ -3,7 +3,6 @@
  * what runs out is forgotten. What is right to do is decided in core/lease-holder.ts.
  */
 import type { Glimpse, ServerFrame } from '../../gen/meta.ts';
-import type { Timespec } from '../common/attr.ts';
 import { FsError } from '../common/errno.ts';
 import { asIno, type Ino, safeInteger } from '../common/ids.ts';
 import type { Grant, LeaseKind } from '../common/lease.ts';
@@ -12,13 +11,7 @@ import type { Logger } from '../common/log.ts';
 import { type HolderEffect, LeaseHolder } from './core/lease-holder.ts';
 import type { RequestContext, Result } from './driver/driver.ts';
 import type { KernelCache } from './kernel-cache.ts';
-import type { LeaseRelease } from './meta-client.ts';
-
-/** What was written here and is not published: the file is at least that long. */
-export interface Unpublished {
-  readonly end: number;
-  readonly mtime: Timespec;
-}
+import type { LeaseRelease, Unpublished } from './meta-client.ts';
 
 /** What the leases are about, as the vfs knows it. */
 export interface LeasedFiles {

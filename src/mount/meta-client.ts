@@ -91,6 +91,12 @@ export interface LeaseRelease {
   readonly progress: boolean;
 }
 
+/** What was written here and is not published: the file is at least that long. */
+export interface Unpublished {
+  readonly end: number;
+  readonly mtime: Timespec;
+}
+
 /** Looks that go without a lease on what they look at. */
 export interface LookOptions {
   readonly noGrant?: boolean;
@@ -156,10 +162,7 @@ export class MetaClient {
   }
 
   /** What somebody else wants to know who looks at a file. */
-  async glimpsed(
-    { id, ino, lseq }: Glimpse,
-    unpublished: { readonly end: number; readonly mtime: Timespec } | undefined,
-  ): Promise<void> {
+  async glimpsed({ id, ino, lseq }: Glimpse, unpublished: Unpublished | undefined): Promise<void> {
     const told = unpublished && {
       end: BigInt(unpublished.end),
       mtime: timeToWire(unpublished.mtime),
