@@ -3,19 +3,15 @@
  * reaches a listener can read and change everything, so one beyond this machine must be wanted
  * with --insecure. Nothing is done here.
  */
-import { type Address, formatAddress, isLoopback, parseAddress } from '../common/address.ts';
+import { formatAddress, isLoopback, parseAddress } from '../common/address.ts';
 import type { Config } from '../common/config.ts';
 import { FsError } from '../common/errno.ts';
 import type { ListenRecord } from '../common/listen-record.ts';
+import type { ListenWish } from '../common/rpc/listen-wish.ts';
 import { METASERVER_PORT, PEER_PORT } from './settings.ts';
 
 const LOOPBACK = '127.0.0.1';
 export const EVERY_IPV4 = '0.0.0.0';
-
-export interface ListenWish extends Address {
-  /** The user named this port: another one will not do. */
-  readonly exact: boolean;
-}
 
 /** The settings that decide about listeners. */
 export type ListenConfig = Pick<Config, 'join' | 'listen' | 'peerListen' | 'insecure'>;

@@ -8,12 +8,10 @@ import { type Address, formatAddress, isLoopback } from '../common/address.ts';
 import { FsError } from '../common/errno.ts';
 import { type ListenRecord, readListenRecord, writeListenRecord } from '../common/listen-record.ts';
 import type { Logger } from '../common/log.ts';
+import type { Listen } from '../common/rpc/listen-wish.ts';
 import type { StatePaths } from '../common/state-paths.ts';
 import { covers } from './invite-plan.ts';
 import { machineAddresses } from './machine-addresses.ts';
-
-/** Opens one more address; the port 0 stands for any. @throws FsError it cannot be used */
-export type Listen = (address: Address) => Promise<Address>;
 
 export async function rememberListeners(
   paths: StatePaths,

@@ -3,9 +3,9 @@ import { isLoopback } from '../common/address.ts';
 import { loadConfig } from '../common/config.ts';
 import { type ControlHandler, type ControlRoute, ControlServer } from '../common/control-server.ts';
 import { readListenRecord } from '../common/listen-record.ts';
+import { listenAsWished } from '../common/rpc/listen-wish.ts';
 import { SystemClock } from '../common/system-clock.ts';
 import { Metaserver } from '../metaserver/node.ts';
-import { choosePort } from './free-port.ts';
 import { planMetaserverListener } from './listen-plan.ts';
 import { openToNetwork, rememberListeners } from './listeners.ts';
 import { decodeAddress } from './mount-request.ts';
@@ -18,14 +18,22 @@ async function start(context: RoleContext): Promise<Metaserver> {
   const metaserver = await Metaserver.start({
     stateDir: state.dir,
     socketPath: state.paths.metaserver,
-    listen: [await choosePort(wanted, log.child('metaserver'))],
     clusterId: state.clusterId,
     clusterName: state.clusterName,
     clock: new SystemClock(),
     log: log.child('metaserver'),
     onFatal: (error) => context.fail(error),
   });
-  await rememberListeners(state.paths, { metaserver: metaserver.status().addresses });
+  try {
+    await listenAsWished(wanted, {
+      listen: ({ host, port }) => metaserver.listen(host, port),
+      log: log.child('metaserver'),
+    });
+    await rememberListeners(state.paths, { metaserver: metaserver.status().addresses });
+  } catch (error) {
+    await metaserver[Symbol.asyncDispose]();
+    throw error;
+  }
   return metaserver;
 }
 

@@ -3,7 +3,7 @@
  * The sockets outlive the node while it ends, so that status can say what it waits for.
  */
 import { chmod } from 'node:fs/promises';
-import { formatAddress, isLoopback, parseAddress } from '../common/address.ts';
+import { isLoopback, parseAddress } from '../common/address.ts';
 import { loadConfig } from '../common/config.ts';
 import { type ControlHandler, type ControlRoute, ControlServer } from '../common/control-server.ts';
 import { FsError } from '../common/errno.ts';
@@ -11,12 +11,12 @@ import { DisposeStack } from '../common/lifecycle.ts';
 import { readListenRecord } from '../common/listen-record.ts';
 import type { Logger } from '../common/log.ts';
 import { findMount } from '../common/mount-table.ts';
+import { listenAsWished } from '../common/rpc/listen-wish.ts';
 import type { StatePaths } from '../common/state-paths.ts';
 import { SystemClock } from '../common/system-clock.ts';
 import { parseMask } from '../mount/driver/native/capabilities.ts';
 import { DfsNode } from '../mount/node.ts';
 import type { Environment } from './environment.ts';
-import { choosePort } from './free-port.ts';
 import { planPeerListener } from './listen-plan.ts';
 import { rememberListeners } from './listeners.ts';
 import { readMountRequest, removeMountRecord, writeMountRecord } from './mount-record.ts';
@@ -63,11 +63,10 @@ async function listen({ node, paths, log }: Served, body: unknown): Promise<obje
   const { listen: now } = await node.status();
   const open = now.peer === null ? undefined : parseAddress(now.peer, 0);
   if (open !== undefined && !isLoopback(open.host)) return open;
-  const address = await node.listenPeer(wanted).catch((error: unknown) => {
-    if (!(error instanceof FsError && error.code === 'EBUSY')) throw error;
-    log.warn('the port is taken, and a free one is used', { wanted: formatAddress(wanted) });
-    return node.listenPeer({ ...wanted, port: 0 });
-  });
+  const address = await listenAsWished(
+    { ...wanted, exact: false },
+    { listen: (place) => node.listenPeer(place), log },
+  );
   await rememberListeners(paths, { peer: address });
   return address;
 }
@@ -90,7 +89,7 @@ async function nodeOptions(
   return {
     state,
     metaserver,
-    peerListen: wanted === undefined ? undefined : await choosePort(wanted, log.child('peer')),
+    peerListen: wanted,
     advertise: config.advertise,
     cacheBytes: config.cacheBytes,
     mask: parseMask(environment.env['DFS_FUSE_MASK'] ?? ''),
@@ -146,11 +145,9 @@ export async function openNode(
   const { state, log, stack } = context;
   const { paths } = state;
   await using starting = new DisposeStack();
-  const started = await nodeOptions(context, environment);
-  const node = starting.use(await DfsNode.start(started));
-  if (started.peerListen !== undefined) {
-    await rememberListeners(paths, { peer: started.peerListen });
-  }
+  const node = starting.use(await DfsNode.start(await nodeOptions(context, environment)));
+  const { peerAddress } = node;
+  if (peerAddress !== undefined) await rememberListeners(paths, { peer: peerAddress });
   const served: Served = { node, paths, log, signal: context.signal, stop: () => context.stop() };
   // Before anybody is answered: who asks finds the mount as it was.
   if (options.remount) await remount(served);

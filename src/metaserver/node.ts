@@ -28,8 +28,6 @@ export interface ListenAddress {
 export interface MetaserverOptions {
   readonly stateDir: string;
   readonly socketPath: string;
-  /** Where nodes of other machines may come in, beside the socket; may be empty. */
-  readonly listen: readonly ListenAddress[];
   readonly clusterId: ClusterId;
   readonly clusterName: string;
   readonly clock: Clock;
@@ -131,14 +129,7 @@ export class Metaserver implements AsyncDisposable {
     const engine = await MetaEngine.open({ ...options, kv, space, onFatal });
     service = stack.use(new SessionService({ engine, log, onFatal }));
     stack.use(await RpcServer.bindUnix(options.socketPath, [service.served]));
-    const metaserver = new Metaserver(engine, service, stack.move());
-    try {
-      for (const { host, port } of options.listen) await metaserver.listen(host, port);
-    } catch (error) {
-      await metaserver[Symbol.asyncDispose]();
-      throw error;
-    }
-    return metaserver;
+    return new Metaserver(engine, service, stack.move());
   }
 
   /**

@@ -13,6 +13,7 @@ import { DisposeStack } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import { attrFromWire } from '../common/rpc/codec.ts';
 import { KeepAliveClient } from '../common/rpc/keepalive-client.ts';
+import { type ListenWish, listenAsWished } from '../common/rpc/listen-wish.ts';
 import { SessionClient } from '../common/rpc/session-client.ts';
 import type { SessionOptions } from '../common/rpc/session-options.ts';
 import { statePaths } from '../common/state-paths.ts';
@@ -43,7 +44,7 @@ export interface MemberOptions {
   /** `unix:PATH` or HOST:PORT. */
   readonly metaserver: string;
   /** Where other nodes fetch chunks; undefined: this node is a client only. */
-  readonly peerListen: Address | undefined;
+  readonly peerListen: ListenWish | undefined;
   /** The host that others reach this node at; undefined: where its connection comes from. */
   readonly advertise: string | undefined;
   /** Limit of the cache; undefined: the node decides. */
@@ -158,7 +159,12 @@ export class Member implements AsyncDisposable {
     const empty = new DisposeStack();
     const parts = { peer, data, service, listener, probe, journalProblem, stack: empty };
     member = new Member(options, parts);
-    if (peerListen !== undefined) await listener.listen(peerListen);
+    if (peerListen !== undefined) {
+      await listenAsWished(peerListen, {
+        listen: (place) => listener.listen(place),
+        log: peerOptions.log,
+      });
+    }
     await member.#connect(stack);
     member.#stack.use(stack.move());
     return member;

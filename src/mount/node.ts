@@ -61,6 +61,11 @@ export class DfsNode implements AsyncDisposable {
     return this.#mounted?.mountpoint;
   }
 
+  /** Where others fetch chunks; undefined for a client only. */
+  get peerAddress(): Address | undefined {
+    return this.#member.address;
+  }
+
   /** Opens the chunk service to other nodes. @throws FsError when the address cannot be used */
   listenPeer(wanted: Address): Promise<Address> {
     return this.#member.listen(wanted);

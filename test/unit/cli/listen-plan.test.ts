@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
-import { type TestContext, test } from 'node:test';
-import { choosePort } from '../../../src/cli/free-port.ts';
+import { test } from 'node:test';
 import {
   isClientOnly,
   planMetaserverListener,
@@ -9,14 +7,12 @@ import {
 } from '../../../src/cli/listen-plan.ts';
 import { checkListeners } from '../../../src/cli/prepare-state.ts';
 import type { ListenRecord } from '../../../src/common/listen-record.ts';
-import { JsonLogger } from '../../../src/common/log.ts';
 
 const FIRST: ListenRecord = { metaserver: [], peer: undefined };
 const BEFORE: ListenRecord = {
   metaserver: [{ host: '127.0.0.1', port: 4001 }],
   peer: { host: '127.0.0.1', port: 4002 },
 };
-const log = JsonLogger.create('', 'off');
 
 test('a founder listens on this machine alone unless told otherwise', () => {
   const metaserver = { host: '127.0.0.1', port: 7480, exact: false };
@@ -71,31 +67,4 @@ test('settings that contradict each other are wrong usage', () => {
   const refusal = { name: 'UsageError', message: /^--listen 0\.0\.0\.0:7480 opens .*--insecure/ };
   assert.throws(() => checkListeners({ listen: '0.0.0.0' }, true), refusal);
   checkListeners({ join: '10.0.0.1' }, false);
-});
-
-async function takenPort(t: TestContext): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', () => resolve());
-  });
-  t.after(() => server.close());
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  return address.port;
-}
-
-test('a taken port gives way to a free one, unless the user named it', async (t) => {
-  const wanted = { host: '127.0.0.1', port: await takenPort(t) };
-  const chosen = await choosePort({ ...wanted, exact: false }, log);
-  assert.ok(chosen.port > 0 && chosen.port !== wanted.port);
-  await assert.rejects(choosePort({ ...wanted, exact: true }, log), {
-    code: 'EBUSY',
-    message: new RegExp(`127\\.0\\.0\\.1:${wanted.port}: another program`),
-  });
-});
-
-test('an address of another machine is refused by name', async () => {
-  const wanted = { host: '192.0.2.1', port: 0, exact: false };
-  const message = /192\.0\.2\.1 is no address of this machine/;
-  await assert.rejects(choosePort(wanted, log), { code: 'EINVAL', message });
 });

@@ -5,12 +5,13 @@ import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { insecureProblems } from '../../../src/cli/listen-status.ts';
-import { type Listen, openToNetwork, rememberListeners } from '../../../src/cli/listeners.ts';
+import { openToNetwork, rememberListeners } from '../../../src/cli/listeners.ts';
 import { machineAddresses } from '../../../src/cli/machine-addresses.ts';
 import { type Address, formatAddress } from '../../../src/common/address.ts';
 import { FsError } from '../../../src/common/errno.ts';
 import { readListenRecord } from '../../../src/common/listen-record.ts';
 import { silentLogger } from '../../../src/common/log.ts';
+import type { Listen } from '../../../src/common/rpc/listen-wish.ts';
 import { type StatePaths, statePaths } from '../../../src/common/state-paths.ts';
 
 const WANTED = { host: '0.0.0.0', port: 7480 } as const;

@@ -41,7 +41,6 @@ function options(stateDir: string, changes: Partial<MetaserverOptions> = {}): Me
   return {
     stateDir,
     socketPath: path.join(stateDir, 'meta.sock'),
-    listen: [],
     clusterId: CLUSTER,
     clusterName: 'test',
     clock: new ManualClock(),
