@@ -8,6 +8,11 @@ export interface KernelCache {
    */
   nameMs(dir: Ino, validMs: number): number;
   /**
+   * A name goes from one directory to the other, and the kernel may keep it there as long as where it
+   * was. `held`: there is a lease on `to`. undefined: that is right. Resolves when it has forgotten.
+   */
+  moved(from: Ino, to: Ino, held: boolean): Promise<void> | undefined;
+  /**
    * The kernel is told something of this inode, or of names in it, under a lease that goes on for
    * `restMs`. @returns how long it may keep it, milliseconds
    */

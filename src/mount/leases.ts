@@ -28,6 +28,8 @@ export interface LeasedFiles {
   unpublished(ino: Ino): Unpublished | undefined;
   /** Its lease is given up: nothing of it may be answered from memory. */
   forget(ino: Ino): void;
+  /** The kernel begins to forget its pages. */
+  dropping(ino: Ino): void;
   /** The metaserver was told that it is open here. */
   toldOpen(ino: Ino): void;
 }
@@ -117,6 +119,11 @@ export class Leases {
   nameValidMs(dir: Ino): number {
     const validMs = this.validMs(dir);
     return validMs === 0 ? 0 : this.#options.kernel.nameMs(dir, validMs);
+  }
+
+  /** A name has gone from one directory to the other. Resolves when nobody is told it unduly. */
+  nameMoved(from: Ino, to: Ino): Promise<void> | undefined {
+    return this.#options.kernel.moved(from, to, this.validMs(to) > 0);
   }
 
   /** `work` runs under a lease, which is not given up before its result is there. */
@@ -349,6 +356,7 @@ export class Leases {
     const { kernel } = this.#options;
     const directory = this.files?.isDirectory(ino) ?? false;
     // Attributes alone stay right: none are told with a validity while something is unpublished.
+    if (what === 'all') this.files?.dropping(ino);
     const forgotten = what === 'all' ? kernel.forget(ino, directory) : undefined;
     if (forgotten !== undefined) {
       const slow = setInterval(() => {

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { type TestContext, test } from 'node:test';
 import { type ClusterNode, TestCluster } from '../support/cluster.ts';
+import { mutant } from '../support/mutant.ts';
 import { until } from '../support/processes.ts';
 import { reasonAgainstPrograms } from '../support/programs.ts';
 
@@ -15,6 +16,7 @@ const TURNS = Math.ceil(LINES / 8);
 const LONG_EVERY = 20;
 /** With the rest of the line still one write(2) of the shell, which writes 4 KiB at once. */
 const LONG_WIDTH = 4_000;
+const MUTANT_ROUNDS = 5;
 const LINE_MS = 500;
 const SHOWN_MS = 30_000;
 
@@ -119,4 +121,28 @@ test('tail -f shows what three machines append', { skip }, async (t) => {
   for (let n = 1; n <= ROUNDS; n++) {
     await t.test(`round ${n}`, (sub) => round(sub, cluster, n));
   }
+});
+
+test('it shows when descriptors to append go through the page cache', async (t) => {
+  const program = await mutant(t, {
+    name: 'the kernel says where an append goes',
+    file: 'src/mount/vfs/file-ops.js',
+    from: 'const append = (flags & O_APPEND) !== 0 && writes;',
+    to: 'const append = false;',
+  });
+  const cluster = await TestCluster.start(t, { nodes: 3, network: 'host', program });
+  const written = cluster.nodes.flatMap(({ name }) =>
+    Array.from({ length: LINES }, (_, index) => lineOf(name, index)),
+  );
+  let torn: readonly string[] = [];
+  let lost: readonly string[] = [];
+  for (let n = 1; n <= MUTANT_ROUNDS && torn.length === 0; n++) {
+    const file = `torn-${n}`;
+    await Promise.all(cluster.nodes.map((node) => append(node, file, [0, LINES], 'held')));
+    const shown = (await cluster.node(0).dfs.ok(`cat ${file}`)).split('\n').slice(0, -1);
+    torn = shown.filter((line) => !written.includes(line));
+    lost = written.filter((line) => !shown.includes(line));
+  }
+  t.diagnostic(`${torn.length} torn, such as ${torn[0]?.slice(0, 60)}; ${lost.length} lost`);
+  assert.ok(torn.length > 0, 'no record was torn');
 });

@@ -16,6 +16,10 @@ export class FakeKernelCache implements KernelCache {
     return validMs;
   }
 
+  moved(): undefined {
+    // Nothing is kept.
+  }
+
   keepMs(_ino: Ino, restMs: number): number {
     return restMs;
   }

@@ -38,7 +38,7 @@ export class KernelCopy {
     });
   }
 
-  /** It had to forget all of it. */
+  /** It has to forget all of it, or had to. */
   forgot(nowMs: number): void {
     this.#readsAtForget = this.#reads;
     this.#forgottenMs = nowMs;

@@ -104,7 +104,8 @@ export class NameOps implements NameOperations {
   }
 
   async rename(context: RequestContext, node: RenameNode): Promise<void> {
-    const { meta, names } = this.#shared;
+    const { leases, meta, names } = this.#shared;
+    const isExchange = (node.flags & RENAME_EXCHANGE) !== 0;
     const source = this.#seen(node.parent, node.name);
     const target = this.#seen(node.newParent, node.newName);
     if (target !== undefined) await this.#settleSource(context, source);
@@ -119,8 +120,10 @@ export class NameOps implements NameOperations {
     }
     this.#shared.inodes.get(attr.ino)?.update(attr);
     names.set(node.newParent, node.newName, attr.ino);
-    if ((node.flags & RENAME_EXCHANGE) === 0) names.delete(node.parent, node.name);
+    if (!isExchange) names.delete(node.parent, node.name);
     else if (replaced !== undefined) names.set(node.parent, node.name, replaced.attr.ino);
+    await leases.nameMoved(node.parent, node.newParent);
+    if (isExchange) await leases.nameMoved(node.newParent, node.parent);
   }
 
   async link(

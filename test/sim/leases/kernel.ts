@@ -4,7 +4,8 @@
  */
 import type { Ino } from '../../../src/common/ids.ts';
 import { type Attr, type Content, type Entry, NAMES, PAGES, PENDING } from './messages.ts';
-import type { Answer, Mount, Upcall } from './mount.ts';
+import type { Mount } from './mount.ts';
+import type { Answer, Upcall } from './upcalls.ts';
 import type { World } from './world.ts';
 
 interface Dentry {
@@ -68,6 +69,18 @@ export class Kernel {
     this.#dentries.set(dir * 8 + name, { entry, untilMs: this.nowMs + ttlMs, epoch });
   }
 
+  /** A rename takes it along, and how long it holds. */
+  takeEntry(dir: Ino, name: number): Dentry | undefined {
+    const dentry = this.#dentries.get(dir * 8 + name);
+    this.dropEntry(dir, name);
+    return dentry;
+  }
+
+  putEntry(dir: Ino, name: number, entry: Entry, taken: Dentry): void {
+    this.#dentries.set(dir * 8 + name, { ...taken, entry });
+    if (this.dentry(dir, name) !== undefined) this.world.tally.count('K8 a name moves and holds');
+  }
+
   dropEntry(dir: Ino, name: number): void {
     this.#dentries.delete(dir * 8 + name);
   }
@@ -127,19 +140,19 @@ export class Kernel {
   }
 
   /** INVAL_INODE: page by page, waiting for each that is locked. */
-  forgetData(ino: Ino, done: () => void, from = 0): void {
+  forgetData(ino: Ino, done: () => void, from = 0, to = PAGES): void {
     const cells = this.cells(ino);
-    for (let page = from; page < PAGES; page += 1) {
+    for (let page = from; page < to; page += 1) {
       const cell = cells[page];
       if (cell === undefined) continue;
       if (cell.isLocked) {
         this.world.tally.count('K6 invalidation waits for a page');
-        cell.waiters.push(() => this.forgetData(ino, done, page));
+        cell.waiters.push(() => this.forgetData(ino, done, page, to));
         return;
       }
       if (cell.dirtyBy !== undefined) {
         this.world.tally.count('K15 stores leave during invalidation');
-        this.writeBack(ino, page, cell, () => this.forgetData(ino, done, page));
+        this.writeBack(ino, page, cell, () => this.forgetData(ino, done, page, to));
         return;
       }
       cells[page] = undefined;

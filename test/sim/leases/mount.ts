@@ -5,7 +5,9 @@
 import type { Ino } from '../../../src/common/ids.ts';
 import type { Keep } from '../../../src/common/lease.ts';
 import type { HolderEffect, LeaseHolder } from '../../../src/mount/core/lease-holder.ts';
+import { KernelCopy } from '../../../src/mount/vfs/kernel-copy.ts';
 import { Violation } from './checker.ts';
+import { Epochs } from './epochs.ts';
 import { Handles } from './handles.ts';
 import { Kernel } from './kernel.ts';
 import { Left } from './left.ts';
@@ -21,61 +23,8 @@ import {
 import { Node } from './node.ts';
 import { Publisher } from './publisher.ts';
 import { proceed, serve } from './requests.ts';
+import { type Answer, told, type Upcall } from './upcalls.ts';
 import type { World } from './world.ts';
-
-export interface Answer {
-  readonly error?: 'ENOENT' | 'EEXIST' | 'ESTALE' | 'EIO';
-  readonly entry?: Entry;
-  readonly entryMs?: number;
-  readonly attr?: Attr | undefined;
-  readonly attrMs?: number;
-  readonly content?: Content;
-  readonly fh?: number;
-  readonly keepCache?: boolean;
-  readonly ino?: Ino;
-  /** Sizes of the file after a write. */
-  readonly size?: number;
-  readonly names?: Reply['names'];
-  readonly grantTtl?: number;
-}
-
-type Named = { readonly dir: Ino; readonly name: number };
-
-export type UpcallBody =
-  | ({ readonly kind: 'lookup' } & Named)
-  | { readonly kind: 'getattr'; readonly ino: Ino }
-  | { readonly kind: 'readdir'; readonly dir: Ino }
-  | { readonly kind: 'open'; readonly ino: Ino; readonly write: boolean }
-  | { readonly kind: 'read'; readonly ino: Ino; readonly page: number; readonly fh: number }
-  | {
-      readonly kind: 'write';
-      readonly ino: Ino;
-      readonly page: number;
-      readonly content: Content;
-      readonly fh: number;
-      readonly isStore: boolean;
-    }
-  | { readonly kind: 'flush'; readonly ino: Ino; readonly fh: number }
-  | { readonly kind: 'release'; readonly ino: Ino; readonly fh: number }
-  | ({ readonly kind: 'make' } & Named)
-  | ({ readonly kind: 'remove'; readonly expects: Ino } & Named)
-  | ({
-      readonly kind: 'rename';
-      readonly newDir: Ino;
-      readonly newName: number;
-      readonly expects: Ino | 0;
-    } & Named)
-  | { readonly kind: 'link'; readonly ino: Ino; readonly newDir: Ino; readonly newName: number }
-  | { readonly kind: 'setattr'; readonly ino: Ino }
-  /** Of no program: what an evicted session has left is published (C15). */
-  | { readonly kind: 'republish'; readonly ino: Ino };
-
-export type Upcall = UpcallBody & {
-  answer?: (answer: Answer) => void;
-  kernelEpoch?: number;
-  /** What a file is that was made and not opened yet. */
-  made?: Answer;
-};
 
 /** A kernel that takes longer than this to forget may wait for an answer from here. */
 const SLOW_MS = 2;
@@ -91,6 +40,7 @@ export class Mount {
   readonly handles = new Handles();
   readonly publisher: Publisher;
   readonly left = new Left(this);
+  readonly epochs: Epochs;
   /** As the metaserver has told. */
   homeEpochs: number[] = [];
   /** Rises with each session. */
@@ -101,6 +51,7 @@ export class Mount {
   readonly attrs = new Map<Ino, Attr>();
   readonly names = new Map<Ino, Map<number, Entry>>();
   readonly pages = new Map<Ino, Map<number, Content>>();
+  readonly #copies = new Map<Ino, KernelCopy>();
   /** Removals under way, and opens that wait for their outcome. */
   readonly removing = new Map<Ino, number>();
   /** What this mount has removed: its lease must not open it again. */
@@ -121,6 +72,7 @@ export class Mount {
     this.kernel = new Kernel(world, this);
     this.publisher = new Publisher(world, this);
     this.holder = this.#newHolder();
+    this.epochs = new Epochs(world, this);
   }
 
   get name(): string {
@@ -150,6 +102,15 @@ export class Mount {
   /** From memory, or from the reply that brought it. */
   holds(ino: Ino): boolean {
     return this.link.isValid && this.holder.kindOf(ino) !== undefined;
+  }
+
+  /** What the kernel has of a file. */
+  copy(ino: Ino): KernelCopy {
+    const known = this.#copies.get(ino);
+    if (known !== undefined) return known;
+    const copy = new KernelCopy();
+    this.#copies.set(ino, copy);
+    return copy;
   }
 
   /** How long the kernel may keep what it is told of the inode now. */
@@ -254,6 +215,7 @@ export class Mount {
   #purge(ino: Ino, what: 'attributes' | 'all'): void {
     const { holder, world } = this;
     this.#isClosing(ino);
+    if (what === 'all') this.copy(ino).forgot(world.queue.nowMs);
     world.tally.count(`C8 purge ${what}`);
     world.log(() => `${this.name} purges ${what} of ${ino}`);
     let isDone = false;
@@ -266,7 +228,10 @@ export class Mount {
       slowMs = Math.min(32, 2 * slowMs);
       world.queue.after(slowMs, () => this.node.run(watch));
     };
+    let parts = 2;
     const forgotten = (): void => {
+      parts -= 1;
+      if (parts > 0) return;
       isDone = true;
       const task = (): void => {
         if (holder !== this.holder) return;
@@ -276,12 +241,18 @@ export class Mount {
       };
       world.queue.after(0.05 * world.random.next(), () => this.node.run(task));
     };
-    // The thread that tells the kernel is busy at times.
-    const startMs = world.random.chance(0.03) ? 6 : 0.2;
-    world.queue.after(0.01 + startMs * world.random.next(), () => {
-      if (!this.node.isDead) world.parts.forget(this.kernel, ino, what, forgotten);
-    });
+    this.tellKernel(() => world.parts.forget(this.kernel, ino, what, forgotten));
+    this.epochs.purge(ino, forgotten);
     world.queue.after(SLOW_MS, () => this.node.run(watch));
+  }
+
+  /** The thread that tells the kernel is busy at times. */
+  tellKernel(task: () => void): void {
+    const { random, queue } = this.world;
+    const startMs = random.chance(0.03) ? 6 : 0.2;
+    queue.after(0.01 + startMs * random.next(), () => {
+      if (!this.node.isDead) task();
+    });
   }
 
   #release(ino: Ino, lseq: number, keep: Keep): void {
@@ -324,6 +295,7 @@ export class Mount {
   forget(ino: Ino): void {
     this.attrs.delete(ino);
     this.pages.delete(ino);
+    this.copy(ino).forgot(this.world.queue.nowMs);
     if (isDirectory(ino)) this.world.parts.forgetNames(this, ino);
   }
 
@@ -359,6 +331,7 @@ export class Mount {
   settle(): void {
     this.#settling += 1;
     this.world.tally.count('settles');
+    this.epochs.forgotten();
     this.kernel.forgetNames();
     const inos = this.holder.restarted();
     this.#forgetAll();
@@ -449,6 +422,8 @@ export class Mount {
   }
 
   #forgetAll(): void {
+    this.epochs.forgotten();
+    for (const copy of this.#copies.values()) copy.forgot(this.world.queue.nowMs);
     this.attrs.clear();
     this.names.clear();
     this.pages.clear();
@@ -486,11 +461,4 @@ export class Mount {
     } else if (kind === 'release') this.answer(upcall, {});
     else this.answer(upcall, { error: 'EIO' });
   }
-}
-
-function told(upcall: Upcall): string {
-  const { kind } = upcall;
-  const target =
-    'ino' in upcall ? upcall.ino : `${upcall.dir}/${'name' in upcall ? upcall.name : ''}`;
-  return `${kind} ${target}${'page' in upcall ? `.${upcall.page}` : ''}`;
 }

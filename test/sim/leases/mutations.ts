@@ -9,9 +9,9 @@ import type { Ino, SessionId } from '../../../src/common/ids.ts';
 import type { Grant, LeaseKind } from '../../../src/common/lease.ts';
 import { Glimpses } from '../../../src/metaserver/core/glimpses.ts';
 import { LeaseTable, type Release } from '../../../src/metaserver/core/leases.ts';
+import { KeptNames } from '../../../src/mount/core/kept-names.ts';
 import { type HolderEffect, LeaseHolder } from '../../../src/mount/core/lease-holder.ts';
 import { Fences } from '../../../src/peer/core/fences.ts';
-import { isDirectory } from './messages.ts';
 import { type Parts, REAL } from './parts.ts';
 
 const TABLE = new URL('../../../src/metaserver/core/leases.js', import.meta.url);
@@ -105,6 +105,27 @@ class OvertakingTable extends LeaseTable {
 class ForgetfulTable extends LeaseTable {
   override release(sid: SessionId, release: Release): void {
     super.release(sid, { ...release, open: false });
+  }
+}
+
+class HeedlessNames extends KeptNames {
+  override recalled(dir: Ino, nowMs: number): boolean {
+    super.recalled(dir, nowMs);
+    return false;
+  }
+}
+
+/** Does not see that a rename takes the validity along. */
+class SettledNames extends KeptNames {
+  override moved(): boolean {
+    return false;
+  }
+}
+
+/** Takes every directory for one that is called back. */
+class TrustfulNames extends KeptNames {
+  override moved(from: Ino, to: Ino): boolean {
+    return super.moved(from, to, true);
   }
 }
 
@@ -284,16 +305,23 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'names outlive the lease of their directory (C8)',
-    parts: () => ({
-      ...REAL,
-      forget: (kernel, ino, what, done) => {
-        if (!isDirectory(ino)) REAL.forget(kernel, ino, what, done);
-        else {
-          kernel.forgetAttr(ino);
-          done();
-        }
-      },
-    }),
+    parts: () => ({ ...REAL, keptNames: () => new HeedlessNames() }),
+  },
+  {
+    name: 'a name that moves is not noted (C20)',
+    parts: () => ({ ...REAL, keptNames: () => new SettledNames() }),
+  },
+  {
+    name: 'a name moves where no lease is held (C20)',
+    parts: () => ({ ...REAL, keptNames: () => new TrustfulNames() }),
+  },
+  {
+    name: 'a recall does not wait until the names of others are forgotten (C20)',
+    parts: () => ({ ...REAL, waitsForEpochs: false }),
+  },
+  {
+    name: 'what is told while the kernel forgets is taken for forgotten (C20)',
+    parts: () => ({ ...REAL, tellsDuringEpochs: false }),
   },
   {
     name: 'the mount itself remembers names too long (C8)',

@@ -3,6 +3,7 @@ import type { Ino } from '../../../src/common/ids.ts';
 import type { LeaseKind } from '../../../src/common/lease.ts';
 import { Glimpses } from '../../../src/metaserver/core/glimpses.ts';
 import { LeaseTable } from '../../../src/metaserver/core/leases.ts';
+import { KeptNames } from '../../../src/mount/core/kept-names.ts';
 import { LeaseHolder } from '../../../src/mount/core/lease-holder.ts';
 import { Fences } from '../../../src/peer/core/fences.ts';
 import type { Kernel } from './kernel.ts';
@@ -35,6 +36,12 @@ export interface Parts {
   unsettle(kernel: Kernel, ino: Ino): void;
   /** What a read of a file needs that is, or is not, open for writing. */
   readNeed(mayWrite: boolean): LeaseKind;
+  /** In which directories the kernel may keep names. */
+  keptNames(): KeptNames;
+  /** Who has no names to take back waits until those of others are. */
+  readonly waitsForEpochs: boolean;
+  /** What is told while the kernel forgets every name is not taken for forgotten. */
+  readonly tellsDuringEpochs: boolean;
   /** The mount forgets the names of a directory. */
   forgetNames(mount: Mount, dir: Ino): void;
 }
@@ -62,12 +69,14 @@ export const REAL: Parts = {
   purgesAtExpiry: true,
   forget: (kernel, ino, what, done) => {
     kernel.forgetAttr(ino);
-    if (isDirectory(ino)) kernel.forgetNames();
     if (what === 'attributes' || isDirectory(ino)) done();
     else kernel.forgetData(ino, done);
   },
   unsettle: (kernel, ino) => kernel.forgetAttr(ino),
   readNeed: (mayWrite) => (mayWrite ? 'exclusive' : 'shared'),
+  keptNames: () => new KeptNames(),
+  waitsForEpochs: true,
+  tellsDuringEpochs: true,
   forgetNames: (mount, dir) => {
     mount.names.delete(dir);
   },

@@ -1,7 +1,12 @@
 /** How a mount answers each request of its kernel. */
 import type { Ino } from '../../../src/common/ids.ts';
 import type { Attr, Content, Entry, Op, Reply } from './messages.ts';
-import type { Answer, Mount, Upcall } from './mount.ts';
+import type { Mount } from './mount.ts';
+import type { Answer, Upcall } from './upcalls.ts';
+
+/** As in the mount: rule C18. */
+const DROPPED_MS = 10;
+const AGAIN_MS = 1_000;
 
 type Of<Kind extends Upcall['kind']> = Extract<Upcall, { readonly kind: Kind }>;
 
@@ -128,9 +133,10 @@ export function proceed(mount: Mount, upcall: Upcall): void {
       read(mount, upcall);
       break;
     case 'write':
-      accept(mount, upcall);
-      mount.holder.done(upcall.ino);
-      mount.work();
+      accept(mount, upcall, () => {
+        mount.holder.done(upcall.ino);
+        mount.work();
+      });
       break;
     case 'flush':
       mount.publisher.publish(upcall.ino, () => finish(mount, upcall.ino, upcall, {}));
@@ -162,12 +168,34 @@ export function proceed(mount: Mount, upcall: Upcall): void {
 }
 
 /** A store was made while the page was there, so under the lease: it waits for none. */
-function accept(mount: Mount, upcall: Of<'write'>): void {
-  const { ino, page, content } = upcall;
-  if (!mount.publisher.has(ino)) mount.world.parts.unsettle(mount.kernel, ino);
+function accept(mount: Mount, upcall: Of<'write'>, then: () => void = () => {}): void {
+  const { ino, page, content, isStore } = upcall;
+  const { parts, queue } = mount.world;
+  if (!mount.publisher.has(ino)) parts.unsettle(mount.kernel, ino);
   mount.publisher.accept(ino, page, content, mount.holder.lseqOf(ino));
   mount.pages.get(ino)?.delete(page);
-  mount.answer(upcall, { size: mount.publisher.sizes.get(ino) ?? 0 });
+  let isAnswered = false;
+  const answer = (): void => {
+    if (isAnswered) return;
+    isAnswered = true;
+    // It may be lost already: in the mount close(2) says so.
+    const isLate = !isStore && !mount.link.isValid;
+    const size = mount.publisher.sizes.get(ino) ?? 0;
+    mount.answer(upcall, isLate ? { error: 'EIO' } : { size });
+    then();
+  };
+  if (isStore || !mount.copy(ino).hasReadAgain(queue.nowMs, AGAIN_MS)) answer();
+  else {
+    mount.world.tally.count('C18 read again');
+    const { holder } = mount;
+    const answerHere = (): void => {
+      if (holder === mount.holder) answer();
+    };
+    mount.tellKernel(() => {
+      mount.kernel.forgetData(ino, () => mount.node.run(answerHere), page, page + 1);
+    });
+    queue.after(DROPPED_MS, () => mount.node.run(answerHere));
+  }
 }
 
 function finish(mount: Mount, ino: Ino, upcall: Upcall, answer: Answer): void {
@@ -178,6 +206,7 @@ function finish(mount: Mount, ino: Ino, upcall: Upcall, answer: Answer): void {
 
 function read(mount: Mount, upcall: Of<'read'>): void {
   const { ino, page } = upcall;
+  mount.copy(ino).reads();
   const known = mount.publisher.page(ino, page) ?? mount.pages.get(ino)?.get(page);
   if (known !== undefined) {
     mount.world.tally.count('read from memory');
@@ -220,7 +249,7 @@ function lookup(mount: Mount, upcall: Of<'lookup'>): void {
     const attr = known.ino !== 0 && mount.holds(known.ino) ? mount.attrs.get(known.ino) : undefined;
     if (known.ino === 0 || attr !== undefined) {
       mount.world.tally.count('lookup from memory');
-      const answer = entryAnswer(mount, known, mount.ttlMs(dir), attr);
+      const answer = entryAnswer(mount, known, mount.epochs.tell(dir, mount.ttlMs(dir)), attr);
       mount.answer(upcall, { ...answer, attrMs: known.ino === 0 ? 0 : mount.attrMs(known.ino) });
       return;
     }
@@ -228,7 +257,7 @@ function lookup(mount: Mount, upcall: Of<'lookup'>): void {
   mount.link.request({ op: 'lookup', dir, name }, (reply) => {
     remember(mount, reply);
     const entry = reply.names[0]?.entry ?? { ino: 0, version: 0 };
-    const entryMs = mount.isCurrent(dir, reply) ? mount.ttlMs(dir) : 0;
+    const entryMs = mount.isCurrent(dir, reply) ? mount.epochs.tell(dir, mount.ttlMs(dir)) : 0;
     const answer = entryAnswer(mount, entry, entryMs, reply.attr);
     const isCurrent = entry.ino !== 0 && mount.isCurrent(entry.ino, reply);
     mount.answer(upcall, { ...answer, attrMs: isCurrent ? mount.attrMs(entry.ino) : 0 });
@@ -281,7 +310,7 @@ function readdir(mount: Mount, upcall: Of<'readdir'>): void {
   const { dir } = upcall;
   mount.link.request({ op: 'readdir', dir }, (reply) => {
     remember(mount, reply);
-    const entryMs = mount.isCurrent(dir, reply) ? mount.ttlMs(dir) : 0;
+    const entryMs = mount.isCurrent(dir, reply) ? mount.epochs.tell(dir, mount.ttlMs(dir)) : 0;
     mount.answer(upcall, { names: reply.names, entryMs });
   });
 }
@@ -310,6 +339,8 @@ function requestChange(
     else if (upcall.kind === 'make' && answer.ino !== undefined) {
       upcall.made = answer;
       use(mount, answer.ino, 'exclusive', upcall);
+    } else if (upcall.kind === 'rename') {
+      mount.epochs.moved(upcall.dir, upcall.newDir, () => mount.answer(upcall, answer));
     } else mount.answer(upcall, answer);
   });
 }
@@ -319,7 +350,7 @@ function make(mount: Mount, upcall: Of<'make'>): void {
   requestChange(mount, upcall, { op: 'make', dir, name }, (reply) => {
     if (reply.error !== undefined || reply.ino === 0) return {};
     const entry = reply.names[0]?.entry ?? { ino: 0, version: 0 };
-    const entryMs = mount.isCurrent(dir, reply) ? mount.ttlMs(dir) : 0;
+    const entryMs = mount.isCurrent(dir, reply) ? mount.epochs.tell(dir, mount.ttlMs(dir)) : 0;
     return { ...entryAnswer(mount, entry, entryMs, undefined), ino: reply.ino };
   });
 }

@@ -3,7 +3,7 @@ import type { Ino } from '../../../src/common/ids.ts';
 import { type Look, modeKey, nameKey, pageKey, sizeKey } from './checker.ts';
 import type { Cell, Kernel } from './kernel.ts';
 import { type Attr, type Content, DIRS, type Entry, NAMES, PENDING } from './messages.ts';
-import type { Answer } from './mount.ts';
+import type { Answer } from './upcalls.ts';
 import type { World } from './world.ts';
 
 export interface Descriptor {
@@ -99,7 +99,12 @@ export class Syscalls {
         const [newDir, newName] = to;
         const upcall = { kind: 'rename', dir, name, newDir, newName, expects } as const;
         this.#kernel.send(upcall, (answer) => {
+          const taken = this.#kernel.takeEntry(dir, name);
           this.#changed(answer, [dir, newDir], expects);
+          const made = answer.names?.find((at) => at.dir === newDir && at.name === newName);
+          if (answer.error === undefined && taken !== undefined && made !== undefined) {
+            this.#kernel.putEntry(newDir, newName, made.entry, taken);
+          }
           done(answer.error ?? 'done');
         });
       });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Ino, ROOT_INO } from '../../../src/common/ids.ts';
-import { delay } from '../../../src/common/lifecycle.ts';
+import { deferred, delay } from '../../../src/common/lifecycle.ts';
 import { foundIn, VfsWorld } from '../../support/vfs-world.ts';
 
 const CHANGE = { killSuidGid: false };
@@ -97,6 +97,22 @@ test('pages read again while a write of them was on its way are forgotten', asyn
   world.clock.advance(2_000);
   await world.write(fh, 3, 'E');
   assert.equal(ranges.length, 1, 'no write is that late');
+});
+
+test('pages read again while the kernel still forgets others are forgotten too', async () => {
+  const world = await VfsWorld.create();
+  const { fh, ino } = await world.create('file');
+  await world.write(fh, 0, 'before');
+  const forgets = deferred<void>();
+  const { forget } = world.kernel;
+  world.kernel.forget = (of) => forgets.promise.then(() => forget.call(world.kernel, of));
+  const lseq = BigInt(world.leases.lseqOf(ino));
+  world.leases.recalled({ ino: BigInt(ino), lseq, keepShared: false });
+  // Both are answered all the same: the kernel may wait for it (C9).
+  await world.read(fh);
+  await world.write(fh, 3, 'w');
+  assert.deepEqual(world.kernel.ranges, [[3, 1]]);
+  forgets.resolve();
 });
 
 test('what was appended is forgotten where it was read before', async () => {

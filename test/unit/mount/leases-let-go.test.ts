@@ -37,6 +37,7 @@ function leasesOf(kernel: FakeKernelCache): Leases {
     mayWrite: () => false,
     isDirectory: () => false,
     publish: () => Promise.resolve(),
+    dropping: () => undefined,
     forget: () => undefined,
     toldOpen: () => undefined,
     unpublished: () => undefined,

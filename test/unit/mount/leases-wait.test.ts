@@ -27,6 +27,7 @@ function leasesOf(waitMs: number): { leases: Leases; asked: string[] } {
     isDirectory: () => false,
     // The metaserver is away.
     publish: () => new Promise(() => undefined),
+    dropping: () => undefined,
     forget: () => undefined,
     toldOpen: () => undefined,
     unpublished: () => undefined,

@@ -92,6 +92,7 @@ class Started {
       publish: async (ino) => {
         this.log.push(`publishes ${ino}, which was called back`);
       },
+      dropping: () => undefined,
       forget: () => undefined,
       toldOpen: () => undefined,
       unpublished: () => undefined,

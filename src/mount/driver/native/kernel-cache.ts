@@ -6,6 +6,7 @@ import { constants } from 'node:os';
 import type { FuseNotifier } from '../../../../native/index.ts';
 import type { Ino } from '../../../common/ids.ts';
 import { delay } from '../../../common/lifecycle.ts';
+import { KeptNames } from '../../core/kept-names.ts';
 import type { KernelCache } from '../../kernel-cache.ts';
 import type { KernelCacheTable } from './kernel-cache-table.ts';
 
@@ -15,8 +16,6 @@ const WATCHED_MS = 3_600_000;
 const UNWATCHED_MS = 5_000;
 /** Without INC_EPOCH names are waited out when they cannot be taken back at once. */
 const SHORT_NAME_MS = 1_000;
-/** A directory whose names had to be waited out is told without a validity for so long. */
-const SHY_MS = 30_000;
 
 export interface KernelConnection {
   readonly notifier: FuseNotifier;
@@ -40,10 +39,13 @@ export class NativeKernelCache implements KernelCache {
   #connection: KernelConnection | undefined;
   /** The kernel was told something of them. */
   readonly #told = new Set<Ino>();
+  readonly #names = new KeptNames();
+  /** Resolves when every INC_EPOCH that was sent has taken effect. */
+  #epochs: Promise<void> = Promise.resolve();
   /** Without INC_EPOCH: when a name in the directory was told last. */
   readonly #nameToldMs = new Map<Ino, number>();
-  /** Without INC_EPOCH: directories in which names are not kept at all for now. */
-  readonly #shyUntilMs = new Map<Ino, number>();
+  /** Without INC_EPOCH: directories with names that came by a rename. */
+  readonly #movedInto = new Set<Ino>();
   #closed = false;
 
   /** @param options.namesOf the names a directory was told to have */
@@ -67,12 +69,28 @@ export class NativeKernelCache implements KernelCache {
   }
 
   nameMs(dir: Ino, validMs: number): number {
-    if (this.#connection?.incEpoch === true) return validMs;
     const nowMs = this.#bootMs();
-    if (nowMs < (this.#shyUntilMs.get(dir) ?? 0)) return 0;
-    this.#shyUntilMs.delete(dir);
+    if (!this.#names.tell(dir, nowMs)) return 0;
+    if (this.#connection?.incEpoch === true) return validMs;
     this.#nameToldMs.set(dir, nowMs);
     return Math.min(validMs, SHORT_NAME_MS);
+  }
+
+  moved(from: Ino, to: Ino, held: boolean): Promise<void> | undefined {
+    const connection = this.#connection;
+    if (connection === undefined) return undefined;
+    if (connection.incEpoch) {
+      // Nor is it answered while the kernel forgets where the name comes from.
+      return this.#names.moved(from, to, held) ? this.#incEpoch(connection) : this.#epochs;
+    }
+    const nowMs = this.#bootMs();
+    const leftMs = this.#shortMs(from, nowMs);
+    if (leftMs <= 0) return undefined;
+    if (!held) return delay(leftMs);
+    this.#names.mark(to);
+    this.#nameToldMs.set(to, nowMs);
+    this.#movedInto.add(to);
+    return undefined;
   }
 
   /** Boot milliseconds until which what is told may stay. */
@@ -96,8 +114,9 @@ export class NativeKernelCache implements KernelCache {
   }
 
   dropped(ino: Ino): void {
+    this.#names.emptied(ino);
     this.#nameToldMs.delete(ino);
-    this.#shyUntilMs.delete(ino);
+    this.#movedInto.delete(ino);
     if (this.#told.delete(ino)) this.#connection?.table.remove(ino);
   }
 
@@ -156,25 +175,39 @@ export class NativeKernelCache implements KernelCache {
     }
   }
 
-  #incEpoch({ notifier }: KernelConnection): Promise<number> {
+  #incEpoch({ notifier }: KernelConnection): Promise<void> {
     this.#count('epoch');
-    return notifier.incEpoch();
+    // What is told from now on may be kept: it is forgotten by the next one.
+    this.#names.forgotten();
+    this.#epochs = Promise.all([this.#epochs, notifier.incEpoch()]).then(() => undefined);
+    return this.#epochs;
   }
 
   async #forgetNamesOf(connection: KernelConnection, dir: Ino): Promise<void> {
-    if (connection.incEpoch) {
-      await this.#incEpoch(connection);
-      return;
-    }
-    const leftMs = (this.#nameToldMs.get(dir) ?? 0) + SHORT_NAME_MS - this.#bootMs();
+    const isTold = this.#names.recalled(dir, this.#bootMs());
+    if (connection.incEpoch) await (isTold ? this.#incEpoch(connection) : this.#epochs);
+    else if (isTold) await this.#forgetEachName(connection, dir);
+  }
+
+  /** Without INC_EPOCH. */
+  async #forgetEachName({ notifier }: KernelConnection, dir: Ino): Promise<void> {
+    const leftMs = this.#shortMs(dir, this.#bootMs());
+    this.#names.emptied(dir);
+    const hasMoved = this.#movedInto.delete(dir);
     if (leftMs <= 0) return;
-    this.#nameToldMs.delete(dir);
     const names = this.#namesOf(dir).map((name) => Buffer.from(name, 'latin1'));
     this.#count('name', names.length);
-    const each = names.map((name) => connection.notifier.invalEntry(dir, name));
-    const done = await Promise.race([Promise.all(each), delay(leftMs)]);
+    const each = names.map((name) => notifier.invalEntry(dir, name));
+    const waitedOut = delay(leftMs);
+    if (hasMoved) await waitedOut;
+    const done = await Promise.race([Promise.all(each), waitedOut]);
     // A request of our own in that directory was in the way: it had to be waited out.
-    if (done === undefined) this.#shyUntilMs.set(dir, this.#bootMs() + SHY_MS);
+    if (done === undefined) this.#names.avoid(dir, this.#bootMs());
+  }
+
+  /** Without INC_EPOCH: how long names in the directory may be kept yet. */
+  #shortMs(dir: Ino, nowMs: number): number {
+    return (this.#nameToldMs.get(dir) ?? 0) + SHORT_NAME_MS - nowMs;
   }
 
   #count(kind: NotificationKind, by = 1): void {

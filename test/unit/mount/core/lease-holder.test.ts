@@ -265,6 +265,18 @@ describe('a grant', () => {
     assert.deepEqual(fixture.effects(), ['release 7']);
     assert.equal(fixture.holder.kindOf(INO), undefined);
   });
+
+  it('of a shared lease is sent back at once while a request waits that may hold a page', () => {
+    const fixture = new Fixture();
+    fixture.isWriting = true;
+    assert.equal(fixture.use('exclusive', 'a'), false);
+    assert.deepEqual(fixture.effects(), ['ask exclusive']);
+    fixture.isWriting = false;
+    fixture.holder.granted(INO, { kind: 'shared', lseq: 7 });
+    assert.deepEqual(fixture.effects(), ['release 7']);
+    fixture.holder.granted(INO, { kind: 'exclusive', lseq: 8 });
+    assert.deepEqual(fixture.effects(), ['go a']);
+  });
 });
 
 describe('the end of all leases', () => {
