@@ -8,14 +8,19 @@ import type {
   ChunkReadRequest,
   ChunkServiceClient,
   ChunkWriteFrame,
+  CutReply,
+  PeerDescribeReply,
+  ReserveReply,
+  SyncReply,
 } from '../../gen/peer.ts';
 import { FsError } from '../common/errno.ts';
 import type { ClusterId, Ino, NodeId } from '../common/ids.ts';
 import { deferred } from '../common/lifecycle.ts';
-import type { BlockRun, BlockVersions, FileRight } from './chunk-store.ts';
+import type { BlockRun, BlockVersions, FileRight, WrittenRange } from './chunk-store.ts';
+import type { SpaceAsk } from './core/grants.ts';
 import { Attempt } from './peer-call-client.ts';
 import { PeerConnections } from './peer-connections.ts';
-import { rangeChecksum, rightToWire } from './peer-wire.ts';
+import { promisedOf, rangeChecksum, rightToWire } from './peer-wire.ts';
 import { checkFrame, type ReceivedBlocks } from './received-blocks.ts';
 
 export type { ReceivedBlocks } from './received-blocks.ts';
@@ -39,12 +44,6 @@ export interface ReadCall extends FileCall {
   readonly have?: BlockVersions;
   /** Of a peer that is not the home: what it has cached of this data version. */
   readonly cachedDv?: number;
-}
-
-export interface WrittenRange {
-  readonly offset: number;
-  /** At most 1 MiB. */
-  readonly data: Uint8Array;
 }
 
 export interface ChunkClientOptions {
@@ -172,7 +171,7 @@ export class ChunkClient implements AsyncDisposable {
     signal?: AbortSignal,
   ): Promise<void> {
     const file = { right: rightToWire(right, this.#identity(target)), ino: BigInt(ino) };
-    await this.#unary(target, { signal }, (client, answer) =>
+    await this.#unary<CutReply>(target, { signal }, (client, answer) =>
       client.cut({ ...file, size: BigInt(size) }, answer),
     );
   }
@@ -182,7 +181,25 @@ export class ChunkClient implements AsyncDisposable {
     const file = { right: rightToWire(right, this.#identity(target)), ino: BigInt(ino) };
     // A disk may take its time; pings tell when the peer itself is gone.
     const patience = { signal, times: SYNC_TIMES };
-    await this.#unary(target, patience, (client, answer) => client.sync(file, answer));
+    await this.#unary<SyncReply>(target, patience, (client, answer) => client.sync(file, answer));
+  }
+
+  /** Space for what the session of `right` is going to send. @returns what it is promised now */
+  async reserve(
+    target: PeerTarget,
+    call: { readonly right: FileRight; readonly ask: SpaceAsk },
+    signal?: AbortSignal,
+  ): Promise<number> {
+    const { neededBytes, wantedBytes } = call.ask;
+    const request = {
+      right: rightToWire(call.right, this.#identity(target)),
+      bytesNeeded: BigInt(neededBytes),
+      bytesWanted: BigInt(wantedBytes),
+    };
+    const reply = await this.#unary<ReserveReply>(target, { signal }, (client, answer) =>
+      client.reserve(request, answer),
+    );
+    return promisedOf(reply, call.ask);
   }
 
   /** Who answers at the address. */
@@ -190,17 +207,15 @@ export class ChunkClient implements AsyncDisposable {
     address: string,
     signal?: AbortSignal,
   ): Promise<{ readonly clusterId: string; readonly nodeId: string }> {
-    const found = deferred<{ clusterId: string; nodeId: string }>();
-    await this.#unary({ name: 'the peer', address }, { signal }, (client, answer) =>
-      client.describe({}, (error, reply) => {
-        if (error === null) {
-          const clusterId = Buffer.from(reply.clusterId).toString('hex');
-          found.resolve({ clusterId, nodeId: Buffer.from(reply.nodeId).toString('hex') });
-        }
-        answer(error);
-      }),
+    const reply = await this.#unary<PeerDescribeReply>(
+      { name: 'the peer', address },
+      { signal },
+      (client, answer) => client.describe({}, answer),
     );
-    return found.promise;
+    return {
+      clusterId: Buffer.from(reply.clusterId).toString('hex'),
+      nodeId: Buffer.from(reply.nodeId).toString('hex'),
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -228,18 +243,27 @@ export class ChunkClient implements AsyncDisposable {
     };
   }
 
-  async #unary(
+  async #unary<Reply>(
     target: Pick<PeerTarget, 'name' | 'address'>,
     patience: AttemptPatience,
-    call: (client: ChunkServiceClient, answer: (error: Error | null) => void) => { cancel(): void },
-  ): Promise<void> {
+    call: (
+      client: ChunkServiceClient,
+      answer: (error: Error | null, reply: Reply) => void,
+    ) => { cancel(): void },
+  ): Promise<Reply> {
+    const answered = deferred<Reply>();
     await this.#attempt(target, patience, (client, attempt) => {
-      const running = call(client, (error) => {
-        if (error === null) attempt.done();
-        else attempt.fail(error);
+      const running = call(client, (error, reply) => {
+        if (error !== null) {
+          attempt.fail(error);
+          return;
+        }
+        answered.resolve(reply);
+        attempt.done();
       });
       attempt.onGivenUp(() => running.cancel());
     });
+    return answered.promise;
   }
 
   async #attempt(
@@ -264,5 +288,6 @@ function dataFrame(ino: Ino, range: WrittenRange): ChunkWriteFrame {
   const { data } = range;
   const offset = BigInt(range.offset);
   const crc32c = rangeChecksum(BigInt(ino), offset, data);
-  return { body: { $case: 'data', value: { offset, data, crc32c } } };
+  const bytesPromised = BigInt(range.promisedBytes ?? 0);
+  return { body: { $case: 'data', value: { offset, data, crc32c, bytesPromised } } };
 }

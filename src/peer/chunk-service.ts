@@ -20,9 +20,10 @@ import type { ServedService } from '../common/rpc/server.ts';
 import { WIRE_VERSION } from '../common/rpc/wire-version.ts';
 import { cacheFrames, homeFrames } from './block-frames.ts';
 import type { ChunkCache } from './chunk-cache.ts';
-import type { BlockRun, BlockVersions } from './chunk-store.ts';
+import type { BlockRun, BlockVersions, WrittenRange } from './chunk-store.ts';
 import type { Home } from './home.ts';
 import {
+  askOf,
   dvOf,
   haveOf,
   inoOf,
@@ -56,7 +57,7 @@ const STALLED_MS = 30_000;
 
 interface Written {
   readonly header: wire.ChunkWriteHeader;
-  readonly ranges: readonly { readonly offset: number; readonly data: Uint8Array }[];
+  readonly ranges: readonly WrittenRange[];
 }
 
 type ReadCall = ServerWritableStream<wire.ChunkReadRequest, wire.ChunkReadFrame>;
@@ -95,6 +96,7 @@ export class ChunkService {
       write: (call, answer) => this.#unary(answer, () => this.#write(call)),
       cut: (call, answer) => this.#unary(answer, () => this.#cut(call)),
       sync: (call, answer) => this.#unary(answer, () => this.#sync(call)),
+      reserve: (call, answer) => this.#unary(answer, () => this.#reserve(call)),
     };
     return { definition: wire.ChunkServiceService, handlers };
   }
@@ -166,9 +168,7 @@ export class ChunkService {
     const written = await this.#received(call);
     const right = rightOf(written.header.right, this.#options);
     const ino = inoOf(written.header.ino);
-    for (const { offset, data } of written.ranges) {
-      await this.#options.home.write(right, ino, offset, data);
-    }
+    for (const range of written.ranges) await this.#options.home.write(right, ino, range);
     return {};
   }
 
@@ -196,13 +196,20 @@ export class ChunkService {
     await this.#options.home.sync(rightOf(request.right, this.#options), inoOf(request.ino));
     return {};
   }
+
+  async #reserve({
+    request,
+  }: ServerUnaryCall<wire.ReserveRequest, wire.ReserveReply>): Promise<wire.ReserveReply> {
+    const right = rightOf(request.right, this.#options);
+    return { bytes: BigInt(this.#options.home.reserve(right, askOf(request))) };
+  }
 }
 
 async function collect(
   frames: AsyncIterable<wire.ChunkWriteFrame>,
   onFrame: () => void,
 ): Promise<Written> {
-  const ranges: { readonly offset: number; readonly data: Uint8Array }[] = [];
+  const ranges: WrittenRange[] = [];
   let header: wire.ChunkWriteHeader | undefined;
   let bytes = 0;
   for await (const { body } of frames) {

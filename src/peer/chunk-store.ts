@@ -1,5 +1,6 @@
 import type { GroupView } from '../common/cluster-map.ts';
 import type { Epoch, GroupId, Ino, SessionId } from '../common/ids.ts';
+import type { SpaceAsk } from './core/grants.ts';
 
 /** Who changes data, under which right: checked before every read and commit. */
 export interface DataContext {
@@ -17,9 +18,24 @@ export interface FileRight extends DataContext {
   readonly cuts: number;
 }
 
+/** What another peer sends. */
+export interface WrittenRange {
+  readonly offset: number;
+  /** At most 1 MiB. */
+  readonly data: Uint8Array;
+  /** So many of the bytes were counted when the sender was promised space (H13). */
+  readonly promisedBytes?: number;
+}
+
 /** Every change of file bytes is one of these, and goes through one commit function. */
 export type DataRecord =
-  | { readonly kind: 'write'; readonly offset: number; readonly data: Uint8Array }
+  | {
+      readonly kind: 'write';
+      readonly offset: number;
+      readonly data: Uint8Array;
+      /** For another peer (H13). */
+      readonly promisedBytes?: number;
+    }
   /** `size` becomes the end of the file: bytes behind it are gone, bytes up to it read as zeros. */
   | { readonly kind: 'truncate'; readonly size: number }
   /** The file reaches to `size` at least; what is new reads as zeros. Never cuts. */
@@ -73,6 +89,14 @@ export interface ChunkStore {
   readBlocks(rg: GroupId, ino: Ino, run: BlockRun, target: Uint8Array): BlockVersions;
   /** @throws FsError ESTALE the group is not ours, or in another epoch */
   check(context: DataContext): void;
+  /**
+   * Sets space aside for a session, instead of what it was promised before (H13).
+   * @returns how much it is promised now
+   * @throws FsError ENOSPC, its earlier promise stays then · ESTALE
+   */
+  reserve(context: DataContext, ask: SpaceAsk): number;
+  /** Nothing is promised to the session any more. */
+  unreserve(sid: SessionId): void;
   /**
    * Applies one record. ENOSPC comes from here, before anything of it is accepted. Errors are
    * thrown or reject; `record.data` stays untouched until the work is done.

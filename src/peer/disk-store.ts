@@ -12,7 +12,7 @@ import { native } from '../../native/index.ts';
 import { FILE_BYTES_MAX } from '../common/attr.ts';
 import type { GroupView } from '../common/cluster-map.ts';
 import { FsError, toFsError } from '../common/errno.ts';
-import { BLOCK_BYTES, CHUNK_BYTES, type GroupId, type Ino } from '../common/ids.ts';
+import { BLOCK_BYTES, CHUNK_BYTES, type GroupId, type Ino, type SessionId } from '../common/ids.ts';
 import { delay, TaskGroup } from '../common/lifecycle.ts';
 import { BackingFiles } from './backing-files.ts';
 import { BlockReader } from './block-reader.ts';
@@ -25,6 +25,7 @@ import type {
   StoreSpace,
 } from './chunk-store.ts';
 import { ZERO_BLOCK_CRC } from './core/chunk-state.ts';
+import type { SpaceAsk } from './core/grants.ts';
 import { type Touched, touchedBy } from './core/touched.ts';
 import { GroupVersions, type Version } from './core/versions.ts';
 import { Durability } from './durability.ts';
@@ -118,6 +119,15 @@ export class DiskChunkStore implements ChunkStore, AsyncDisposable {
 
   check(context: DataContext): void {
     this.#groups.check(context);
+  }
+
+  reserve(context: DataContext, ask: SpaceAsk): number {
+    this.#groups.check(context);
+    return this.#space.reserve(context.sid, ask);
+  }
+
+  unreserve(sid: SessionId): void {
+    this.#space.unreserve(sid);
   }
 
   commit(context: DataContext, ino: Ino, record: DataRecord): void | Promise<void> {
@@ -289,7 +299,7 @@ export class DiskChunkStore implements ChunkStore, AsyncDisposable {
 
   #apply(context: DataContext, file: FileState, record: DataRecord, touched: Touched): void {
     this.#verifyEdges(file, touched);
-    this.#writer.reserve(file, record);
+    this.#writer.reserve(context, file, record);
     file.rg = context.rg;
     this.#note(file, touched, this.#groups.next(context.rg));
     this.#writer.write(file, record);

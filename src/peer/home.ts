@@ -4,10 +4,17 @@
  * the caller knows of have been made here.
  */
 import { FsError } from '../common/errno.ts';
-import type { Ino } from '../common/ids.ts';
+import { asSessionId, type Ino } from '../common/ids.ts';
 import type { Logger } from '../common/log.ts';
-import type { BlockRun, BlockVersions, ChunkStore, FileRight } from './chunk-store.ts';
+import type {
+  BlockRun,
+  BlockVersions,
+  ChunkStore,
+  FileRight,
+  WrittenRange,
+} from './chunk-store.ts';
 import { Fences } from './core/fences.ts';
+import type { SpaceAsk } from './core/grants.ts';
 
 /** Later calls about an older one are answered by asking the metaserver. */
 const REMOVED_MAX = 100_000;
@@ -93,6 +100,16 @@ export class Home {
   async fence(sid: number, sepoch: number): Promise<void> {
     this.#fences.fence(sid, sepoch);
     await Promise.allSettled([...(this.#changing.get(sid) ?? [])]);
+    this.#options.store.unreserve(asSessionId(sid));
+  }
+
+  /**
+   * Space for what another peer's session has accepted and not sent (H13).
+   * @returns what it is promised now. @throws FsError ENOSPC, ESTALE, ENOLCK
+   */
+  reserve(right: FileRight, ask: SpaceAsk): number {
+    this.#checkSession(right);
+    return this.#options.store.reserve(right, ask);
   }
 
   /** The mount of this node works on the file under this lease. */
@@ -128,12 +145,12 @@ export class Home {
     });
   }
 
-  write(right: FileRight, ino: Ino, offset: number, data: Uint8Array): Promise<void> {
+  write(right: FileRight, ino: Ino, range: WrittenRange): Promise<void> {
     const { store } = this.#options;
     return this.#change(right, ino, () =>
       this.#admitted(right, ino, () => {
         this.#checkLease(right, ino);
-        return store.commit(right, ino, { kind: 'write', offset, data });
+        return store.commit(right, ino, { kind: 'write', ...range });
       }),
     );
   }
@@ -151,15 +168,17 @@ export class Home {
     await this.#options.store.remove(inos);
   }
 
-  /**
-   * @throws FsError ENOLCK the session was evicted or goes on in another process, or somebody else
-   * has the file by now
-   */
-  #checkLease(right: FileRight, ino: Ino): void {
+  /** @throws FsError ENOLCK the session was evicted or goes on in another process */
+  #checkSession(right: FileRight): void {
     if (this.#fences.isEvicted(right)) {
       throw new FsError('ENOLCK', `epoch ${right.sepoch} of session ${right.sid} is over`);
     }
     this.#fences.meet(right);
+  }
+
+  /** @throws FsError ENOLCK as above, or somebody else has the file by now */
+  #checkLease(right: FileRight, ino: Ino): void {
+    this.#checkSession(right);
     if (this.#fences.isLate({ ino, lseq: right.lseq })) {
       throw new FsError('ENOLCK', `inode ${ino} is written under a younger lease`);
     }

@@ -17,7 +17,8 @@ import {
   type Ino,
   type NodeId,
 } from '../common/ids.ts';
-import type { BlockRun, BlockVersions, FileRight } from './chunk-store.ts';
+import type { BlockRun, BlockVersions, FileRight, WrittenRange } from './chunk-store.ts';
+import type { SpaceAsk } from './core/grants.ts';
 
 /** Who is meant by a call. */
 export interface PeerIdentity {
@@ -124,11 +125,27 @@ export function rangeChecksum(ino: bigint, offset: bigint, data: Uint8Array): nu
 }
 
 /** @throws FsError EINVAL */
-export function rangeOf(data: wire.ChunkWriteData): { offset: number; data: Uint8Array } {
+export function askOf({ bytesNeeded, bytesWanted }: wire.ReserveRequest): SpaceAsk {
+  const neededBytes = integer(bytesNeeded, 'an amount of space');
+  const wantedBytes = integer(bytesWanted, 'an amount of space');
+  if (wantedBytes < neededBytes) throw new FsError('EINVAL', 'less space is wanted than is needed');
+  return { neededBytes, wantedBytes };
+}
+
+/** What a home answers to `ask`. @throws FsError EPROTO */
+export function promisedOf({ bytes }: wire.ReserveReply, ask: SpaceAsk): number {
+  if (bytes >= BigInt(ask.neededBytes) && bytes <= BigInt(ask.wantedBytes)) return Number(bytes);
+  throw new FsError('EPROTO', `${bytes} bytes were promised, ${ask.neededBytes} are needed`);
+}
+
+/** @throws FsError EINVAL */
+export function rangeOf(data: wire.ChunkWriteData): WrittenRange {
   const offset = integer(data.offset, 'an offset');
   if (data.data.length > WRITE_BYTES_MAX) throw new FsError('EINVAL', 'a range is over 1 MiB');
   if (offset + data.data.length > FILE_BYTES_MAX) {
     throw new FsError('EINVAL', `a range ends too far out: ${offset}`);
   }
-  return { offset, data: data.data };
+  const promisedBytes = integer(data.bytesPromised, 'an amount of space');
+  if (promisedBytes > data.data.length) throw new FsError('EINVAL', 'more is promised than sent');
+  return { offset, data: data.data, promisedBytes };
 }

@@ -1,7 +1,7 @@
 /** Puts records into backing files, and accounts for the space that takes. */
 import { FsError, toFsError } from '../common/errno.ts';
 import type { BackingFiles } from './backing-files.ts';
-import type { DataRecord } from './chunk-store.ts';
+import type { DataContext, DataRecord } from './chunk-store.ts';
 import type { FileIo } from './file-io.ts';
 import type { FileState } from './file-state.ts';
 import type { OwnedBytes } from './owned-bytes.ts';
@@ -26,8 +26,11 @@ export class RecordWriter {
   }
 
   /** Charges the space a record may take. @throws FsError ENOSPC */
-  reserve(file: FileState, record: DataRecord): void {
-    if (record.kind === 'write') this.#options.space.charge(file.ino, newBytes(file, record));
+  reserve({ sid }: DataContext, file: FileState, record: DataRecord): void {
+    if (record.kind !== 'write') return;
+    const { promisedBytes } = record;
+    const draw = promisedBytes === undefined ? undefined : { sid, promisedBytes };
+    this.#options.space.charge(file.ino, newBytes(file, record), draw);
   }
 
   /** @throws FsError ENOSPC, EFBIG, EIO; the file is as long as before then */

@@ -5,8 +5,8 @@
 
 import type { Clock } from '../common/clock.ts';
 import { FsError, toFsError } from '../common/errno.ts';
-import type { Ino } from '../common/ids.ts';
-import { SpaceLedger } from './core/grants.ts';
+import type { Ino, SessionId } from '../common/ids.ts';
+import { type SpaceAsk, type SpaceDraw, SpaceLedger } from './core/grants.ts';
 import type { DiskSpace, FileIo } from './file-io.ts';
 
 const FLOOR_BYTES_MAX = 256 * 1024 ** 2;
@@ -30,16 +30,23 @@ export class Space {
   }
 
   /** @throws FsError ENOSPC; nothing is charged then */
-  charge(ino: Ino, bytes: number): void {
+  charge(ino: Ino, bytes: number, draw?: SpaceDraw): void {
+    if (draw !== undefined) this.#ledger.use(draw.sid, this.#options.clock.bootMs());
     if (bytes === 0) return;
-    const age = this.#options.clock.bootMs() - this.#measuredMs;
-    if (age > MEASURE_MS) this.#measure();
-    if (this.#ledger.charge(ino, bytes)) return;
-    if (age <= MEASURE_MS) {
-      this.#measure();
-      if (this.#ledger.charge(ino, bytes)) return;
-    }
+    if (this.#measuredly(() => this.#ledger.charge(ino, bytes, draw) || undefined)) return;
     throw new FsError('ENOSPC', `no space for ${bytes} bytes of ino=${ino}`);
+  }
+
+  /** @returns what the session is promised now. @throws FsError ENOSPC */
+  reserve(sid: SessionId, ask: SpaceAsk): number {
+    const nowMs = this.#options.clock.bootMs();
+    const bytes = this.#measuredly(() => this.#ledger.reserve(sid, ask, nowMs));
+    if (bytes !== undefined) return bytes;
+    throw new FsError('ENOSPC', `no space for ${ask.neededBytes} bytes of session ${sid}`);
+  }
+
+  unreserve(sid: SessionId): void {
+    this.#ledger.unreserve(sid);
   }
 
   release(ino: Ino): void {
@@ -56,6 +63,18 @@ export class Space {
     } catch (error) {
       throw toFsError(error, `measure the free space of ${dir}`);
     }
+  }
+
+  /** Refused only by what was measured just now. */
+  #measuredly<T>(act: () => T | undefined): T | undefined {
+    const nowMs = this.#options.clock.bootMs();
+    const isFresh = nowMs - this.#measuredMs <= MEASURE_MS;
+    this.#ledger.expire(nowMs);
+    if (!isFresh) this.#measure();
+    const done = act();
+    if (done !== undefined || !isFresh) return done;
+    this.#measure();
+    return act();
   }
 
   #measure(): void {

@@ -1,20 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { DfsUnderTest, expectOk, run } from '../support/dfs.ts';
+import { DfsUnderTest, run } from '../support/dfs.ts';
+import { onSmallDisk } from '../support/small-disk.ts';
 
 const DISK = '192m';
 
 test('a full disk says ENOSPC at write(2), keeps what it has, and deleting works', async (t) => {
   const dfs = await DfsUnderTest.create(t);
-  const disk = join(dfs.dir, 'disk');
-  await mkdir(disk);
-  expectOk(await run('mount', ['-t', 'tmpfs', '-o', `size=${DISK}`, 'dfs-test', disk]), 'tmpfs');
-  dfs.beforeRemoval(async () => {
-    await run('umount', ['-l', disk]);
-  });
-  dfs.stateDir = join(disk, 'state');
+  const disk = await onSmallDisk(dfs, DISK);
   await dfs.mount();
 
   await t.test('write(2) fails with ENOSPC and what was written before is whole', async () => {

@@ -48,7 +48,7 @@ export class PowerCutCluster {
     random: Random,
   ): Promise<PowerCutCluster> {
     const disks = new Map<DfsUnderTest, FaultDisk>();
-    const prepare = async (dfs: DfsUnderTest): Promise<void> => {
+    const prepare = async (_index: number, dfs: DfsUnderTest): Promise<void> => {
       const disk = new FaultDisk(dfs.dir);
       dfs.beforeRemoval(async () => {
         await disk.powerOff();

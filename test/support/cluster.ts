@@ -21,12 +21,12 @@ export interface ClusterOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** More arguments for every `dfs mount`. */
   readonly mountArgs?: readonly string[];
-  /** Before a node is mounted for the first time. */
-  readonly prepare?: (dfs: DfsUnderTest) => Promise<void>;
   /** The compiled program to run, where it is another than that of this checkout. */
   readonly program?: string;
   /** Nodes that join without being allowed to serve data, by index. */
   readonly clientsOnly?: readonly number[];
+  /** Before a node is mounted for the first time: may put its state folder elsewhere. */
+  readonly prepare?: (index: number, dfs: DfsUnderTest) => Promise<void>;
 }
 
 const NAMES = ['a', 'b', 'c', 'd'] as const;
@@ -146,11 +146,11 @@ export class TestCluster {
     const machine = this.network?.node(index);
     const host = machine?.address ?? '127.0.0.1';
     const name = NAMES[index] ?? `node${index}`;
-    const { env = {}, prepare, program } = this.#options;
+    const { env = {}, program } = this.#options;
     const dfs = await DfsUnderTest.createOwned(env, program, machine?.prefix);
-    await prepare?.(dfs);
     const mountArgs = ['--name', name, ...this.#listeners(index, host)];
     this.#nodes.push({ index, name, host, dfs, mountArgs });
+    await this.#options.prepare?.(index, dfs);
     await dfs.mount([...mountArgs, ...(this.#options.mountArgs ?? [])]);
     if (index > 0) return;
     const [join] = (await statusOf(this.node(0))).listen.metaserver;

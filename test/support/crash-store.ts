@@ -1,5 +1,12 @@
 import type { GroupView } from '../../src/common/cluster-map.ts';
-import { asEpoch, asGroupId, asSessionId, type GroupId, type Ino } from '../../src/common/ids.ts';
+import {
+  asEpoch,
+  asGroupId,
+  asSessionId,
+  type GroupId,
+  type Ino,
+  type SessionId,
+} from '../../src/common/ids.ts';
 import type {
   BlockRun,
   BlockVersions,
@@ -8,6 +15,7 @@ import type {
   DataRecord,
   StoreSpace,
 } from '../../src/peer/chunk-store.ts';
+import type { SpaceAsk } from '../../src/peer/core/grants.ts';
 import { MemoryChunkStore } from './memory-chunk-store.ts';
 
 interface Journal {
@@ -25,10 +33,13 @@ const REPLAY: DataContext = {
 
 /** A store in memory that remembers which changes were synced, so that a crash can take others. */
 export class CrashStore implements ChunkStore {
-  readonly #inner = new MemoryChunkStore();
+  readonly #inner: MemoryChunkStore;
   readonly #journals: Map<Ino, Journal>;
+  readonly #capacityBytes: number;
 
-  constructor(journals: Map<Ino, Journal> = new Map()) {
+  constructor(capacityBytes = 2 ** 40, journals: Map<Ino, Journal> = new Map()) {
+    this.#capacityBytes = capacityBytes;
+    this.#inner = new MemoryChunkStore({ capacityBytes });
     this.#journals = journals;
     this.#inner.setGroups([
       { rg: REPLAY.rg, epoch: REPLAY.rgEpoch, primary: undefined, members: [] },
@@ -45,7 +56,7 @@ export class CrashStore implements ChunkStore {
       ino,
       { synced: [...synced], pending: pending.filter(survives) },
     ]);
-    return new CrashStore(new Map(left));
+    return new CrashStore(this.#capacityBytes, new Map(left));
   }
 
   read(ino: Ino, offset: number, target: Uint8Array): void {
@@ -58,6 +69,14 @@ export class CrashStore implements ChunkStore {
 
   check(context: DataContext): void {
     this.#inner.check(context);
+  }
+
+  reserve(context: DataContext, ask: SpaceAsk): number {
+    return this.#inner.reserve(context, ask);
+  }
+
+  unreserve(sid: SessionId): void {
+    this.#inner.unreserve(sid);
   }
 
   commit(context: DataContext, ino: Ino, record: DataRecord): void {

@@ -7,6 +7,7 @@ import {
   type Epoch,
   type GroupId,
   type Ino,
+  type SessionId,
 } from '../../src/common/ids.ts';
 import type {
   BlockRun,
@@ -16,6 +17,7 @@ import type {
   DataRecord,
   StoreSpace,
 } from '../../src/peer/chunk-store.ts';
+import { type SpaceAsk, type SpaceDraw, SpaceLedger } from '../../src/peer/core/grants.ts';
 
 const SECTOR_BYTES = 512;
 
@@ -30,6 +32,7 @@ interface MemoryFile {
 export class MemoryChunkStore implements ChunkStore {
   readonly #files = new Map<Ino, MemoryFile>();
   readonly #capacityBytes: number;
+  readonly #ledger = new SpaceLedger();
   #groups = new Map<GroupId, Epoch>();
   #pageCount = 0;
   #lastSeq = 0;
@@ -63,11 +66,24 @@ export class MemoryChunkStore implements ChunkStore {
     throw new FsError('ESTALE', `replica group ${context.rg} epoch ${context.rgEpoch}`);
   }
 
+  /** Time stands still here: promises do not end by themselves. */
+  reserve(context: DataContext, ask: SpaceAsk): number {
+    this.check(context);
+    this.#ledger.measured(this.space().bytesFree);
+    const bytes = this.#ledger.reserve(context.sid, ask, 0);
+    if (bytes === undefined) throw new FsError('ENOSPC', `no space for ${ask.neededBytes} bytes`);
+    return bytes;
+  }
+
+  unreserve(sid: SessionId): void {
+    this.#ledger.unreserve(sid);
+  }
+
   commit(context: DataContext, ino: Ino, record: DataRecord): void {
     this.check(context);
     switch (record.kind) {
       case 'write':
-        this.#write(ino, record.offset, record.data);
+        this.#write(context, ino, record);
         return;
       case 'truncate':
         this.#truncate(ino, record.size);
@@ -126,13 +142,19 @@ export class MemoryChunkStore implements ChunkStore {
     return file;
   }
 
-  #write(ino: Ino, offset: number, data: Uint8Array): void {
+  #write(
+    { sid }: DataContext,
+    ino: Ino,
+    { data, offset, promisedBytes = 0 }: Extract<DataRecord, { kind: 'write' }>,
+  ): void {
     if (offset + data.length > FILE_BYTES_MAX) throw new FsError('EFBIG', `write at ${offset}`);
     if (data.length === 0) return;
     const file = this.#file(ino);
     const all = [...pieces(offset, data.length)];
     const missing = all.filter(({ page }) => !file.pages.has(page)).length;
-    if ((this.#pageCount + missing) * BLOCK_BYTES > this.#capacityBytes) {
+    const draw: SpaceDraw = { sid, promisedBytes };
+    this.#ledger.measured(this.space().bytesFree);
+    if (!this.#ledger.charge(ino, missing * BLOCK_BYTES, draw)) {
       throw new FsError('ENOSPC', `no space for ${data.length} bytes`);
     }
     for (const { page, at, length, from } of all) {

@@ -1,5 +1,5 @@
 import type { GroupView } from '../../src/common/cluster-map.ts';
-import type { GroupId, Ino } from '../../src/common/ids.ts';
+import type { GroupId, Ino, SessionId } from '../../src/common/ids.ts';
 import type {
   BlockRun,
   BlockVersions,
@@ -8,6 +8,7 @@ import type {
   DataRecord,
   StoreSpace,
 } from '../../src/peer/chunk-store.ts';
+import type { SpaceAsk } from '../../src/peer/core/grants.ts';
 import { MemoryChunkStore } from './memory-chunk-store.ts';
 
 /** A store in memory whose commits and syncs a test makes wait or fail; changes stay in order. */
@@ -29,6 +30,15 @@ export class ScriptedStore implements ChunkStore {
 
   check(context: DataContext): void {
     this.#inner.check(context);
+  }
+
+  reserve(context: DataContext, ask: SpaceAsk): number {
+    return this.#inner.reserve(context, ask);
+  }
+
+  unreserve(sid: SessionId): void {
+    this.log.push(`unreserve ${sid}`);
+    this.#inner.unreserve(sid);
   }
 
   commit(context: DataContext, ino: Ino, record: DataRecord): void | Promise<void> {

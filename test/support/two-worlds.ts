@@ -38,6 +38,12 @@ export async function turns(count = 20): Promise<void> {
   }
 }
 
+export interface WorldOptions {
+  readonly waitMs?: number;
+  /** Of the disk of each machine. */
+  readonly capacityBytes?: number;
+}
+
 export class TwoWorlds implements CallHooks {
   readonly clock = new ManualClock();
   readonly engine: MetaEngine;
@@ -62,7 +68,7 @@ export class TwoWorlds implements CallHooks {
   }
 
   /** Two machines: `one` founds the cluster, `two` joins it; both store files. */
-  static async create(options: { readonly waitMs?: number } = {}): Promise<TwoWorlds> {
+  static async create(options: WorldOptions = {}): Promise<TwoWorlds> {
     const kv = new MemoryKv();
     const clock = new ManualClock();
     const founding = { clusterId: CLUSTER, clusterName: 'test', nodeId: nodeIdOf('one'), clock };
@@ -80,7 +86,7 @@ export class TwoWorlds implements CallHooks {
     const dir = await mkdtemp(join(tmpdir(), 'dfs-worlds-'));
     const worlds = new TwoWorlds(engine, dir, options.waitMs ?? 20_000);
     for (const name of ['one', 'two']) {
-      await worlds.#start(name, new CrashStore(), new MemoryChunkCache());
+      await worlds.#start(name, new CrashStore(options.capacityBytes), new MemoryChunkCache());
     }
     assert.equal(worlds.two.view.map.groups.size, 2, 'each of them leads a group');
     return worlds;
@@ -237,10 +243,7 @@ function nodeIdOf(name: string): ReturnType<typeof asNodeId> {
 }
 
 /** Worlds that end with the test. */
-export async function worldsFor(
-  t: TestContext,
-  options: { readonly waitMs?: number } = {},
-): Promise<TwoWorlds> {
+export async function worldsFor(t: TestContext, options: WorldOptions = {}): Promise<TwoWorlds> {
   const worlds = await TwoWorlds.create(options);
   t.after(() => worlds.close());
   return worlds;

@@ -119,7 +119,8 @@ export class VfsWorld {
     });
     const tasks = new TaskGroup((error) => assert.ifError(error));
     const space = (): StoreSpace => store.space();
-    const data = new FileData({ view, tasks, local, remote: local, space });
+    const files = { view, tasks, local, remote: local, space, chargedBytes: () => 0 };
+    const data = new FileData(files);
     this.vfs = new Vfs({
       meta: this.meta,
       leases: this.leases,

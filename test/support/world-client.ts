@@ -7,17 +7,19 @@ import type {
   PeerTarget,
   ReadCall,
   ReceivedBlocks,
-  WrittenRange,
 } from '../../src/peer/chunk-client.ts';
+import type { FileRight, WrittenRange } from '../../src/peer/chunk-store.ts';
+import type { SpaceAsk } from '../../src/peer/core/grants.ts';
 import type { Home } from '../../src/peer/home.ts';
 import { checkFrame } from '../../src/peer/received-blocks.ts';
 
 /** One call as a test sees it. */
 export interface PeerCall {
-  readonly kind: 'read' | 'write' | 'cut' | 'sync';
+  readonly kind: 'read' | 'write' | 'cut' | 'sync' | 'reserve';
   readonly from: string;
   readonly to: string;
-  readonly ino: Ino;
+  /** Space is asked for by no file. */
+  readonly ino: Ino | undefined;
   /** How many came before it in this world. */
   readonly number: number;
 }
@@ -72,7 +74,7 @@ export class WorldClient {
         arrived.push(range);
         await Promise.resolve();
       }
-      for (const { offset, data } of arrived) await home.write(right, ino, offset, data);
+      for (const range of arrived) await home.write(right, ino, range);
       await this.#hooks.after(call);
     });
   }
@@ -95,21 +97,34 @@ export class WorldClient {
     });
   }
 
-  async #call(
+  reserve(
+    target: PeerTarget,
+    { ask, right }: { readonly right: FileRight; readonly ask: SpaceAsk },
+    signal?: AbortSignal,
+  ): Promise<number> {
+    return this.#call('reserve', target, undefined, signal, async (home, call) => {
+      const bytes = home.reserve(right, ask);
+      await this.#hooks.after(call);
+      return bytes;
+    });
+  }
+
+  async #call<T>(
     kind: PeerCall['kind'],
     target: PeerTarget,
-    ino: Ino,
+    ino: Ino | undefined,
     signal: AbortSignal | undefined,
-    work: (home: Home, call: PeerCall) => Promise<void>,
-  ): Promise<void> {
+    work: (home: Home, call: PeerCall) => Promise<T>,
+  ): Promise<T> {
     const { calls } = this.#hooks;
     const call = { kind, from: this.#from, to: target.name, ino, number: calls.length };
     calls.push(call);
-    const done = (async (): Promise<void> => {
+    const done = (async (): Promise<T> => {
       await this.#hooks.before(call);
-      await work(this.#homeOf(target), call);
+      return work(this.#homeOf(target), call);
     })();
-    await (signal === undefined ? done : Promise.race([done, givenUp(signal)]));
+    if (signal === undefined) return done;
+    return Promise.race([done, givenUp(signal)]);
   }
 }
 

@@ -12,6 +12,7 @@ import type {
 } from '../../src/common/rpc/session-client.ts';
 import type { MetaEngine } from '../../src/metaserver/engine.ts';
 import type { Session, SessionSink } from '../../src/metaserver/session.ts';
+import type { FileData } from '../../src/mount/data/file-data.ts';
 import { KnownVersions } from '../../src/mount/data/known-versions.ts';
 import { mountData } from '../../src/mount/data/mount-data.ts';
 import { ClusterView } from '../../src/mount/data/rights.ts';
@@ -68,6 +69,7 @@ export class WorldNode {
   readonly journal: WriteJournal;
   readonly counts = { hits: 0, misses: 0 };
   readonly home: Home;
+  readonly data: FileData;
   readonly vfs: Vfs;
   readonly fs: FileSystem;
   readonly peerSession: Session;
@@ -117,9 +119,9 @@ export class WorldNode {
     });
     this.#leases = leases;
     const mine = { meta, session, waitMs, log: silentLogger, bootMs: () => clock.bootMs() };
-    const data = mountData({ ...this.#shared(), client }, mine);
+    this.data = mountData({ ...this.#shared(), client }, mine);
     const showAs = { uid: undefined, gid: undefined };
-    const { kernel } = this;
+    const { data, kernel } = this;
     this.vfs = new Vfs({ meta, leases, kernel, data, journal, clock, log: silentLogger, showAs });
     this.fs = this.vfs.fs;
     this.home.onCut = (ino, size) => this.vfs.cutElsewhere(ino, size);

@@ -57,6 +57,13 @@ export class IntervalSet {
     this.#bytes = 0;
   }
 
+  /** Takes out start..end-1. */
+  remove(start: number, end: number): void {
+    const tail = this.within(end, Number.POSITIVE_INFINITY);
+    this.clip(start);
+    for (const range of tail) this.add(range.start, range.end);
+  }
+
   /** What of start..end-1 is in it, in order. */
   within(start: number, end: number): Interval[] {
     const found: Interval[] = [];

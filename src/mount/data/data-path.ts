@@ -26,6 +26,10 @@ export interface DataPath {
   /** A write would have to wait for `prepare`. */
   mustPrepare(inode: Inode): boolean;
   prepare(inode: Inode, waiter: RequestContext | undefined): Promise<void>;
+  /** A write of so many bytes would have to wait for `reserve`, which is called without a lease. */
+  mustReserve(inode: Inode, offset: number, length: number): boolean;
+  /** @throws FsError ENOSPC */
+  reserve(inode: Inode, offset: number, length: number, waiter: RequestContext): Promise<void>;
   /** Takes the bytes and notes them in the inode, or throws; when it is done a read finds them. */
   write(inode: Inode, offset: number, data: Uint8Array, now: Timespec): Result<void>;
   /**

@@ -14,6 +14,7 @@ export interface FileDataOptions {
   /** Transfers no request waits for. */
   readonly tasks: TaskGroup;
   space(): StoreSpace;
+  chargedBytes(): number;
 }
 
 export class FileData {
@@ -54,6 +55,11 @@ export class FileData {
 
   space(): StoreSpace {
     return this.#options.space();
+  }
+
+  /** Accepted and not known to be at its home, beyond what is published, of all files of others. */
+  get chargedBytes(): number {
+    return this.#options.chargedBytes();
   }
 
   /** Waits for transfers no request waits for. */

@@ -58,6 +58,14 @@ export class LocalData implements DataPath {
     }
   }
 
+  mustReserve(): boolean {
+    return false;
+  }
+
+  async reserve(): Promise<void> {
+    // The store refuses what it has no space for.
+  }
+
   write(inode: Inode, offset: number, data: Uint8Array, now: Timespec): Result<void> {
     const { home, rights, store } = this.#options;
     this.#checkPresent(inode.ino);

@@ -19,6 +19,7 @@ import { LocalData } from './local-data.ts';
 import { RemoteData } from './remote-data.ts';
 import { type ReadCounts, RemoteReader } from './remote-reader.ts';
 import { type ClusterView, Rights } from './rights.ts';
+import { SpaceGrants } from './space-grants.ts';
 import type { WriteJournal } from './write-journal.ts';
 import type { WritebackFiles } from './writeback-files.ts';
 
@@ -38,7 +39,7 @@ export interface NodeData {
 
 /** What one mount uses of it. */
 export type MountParts = Omit<NodeData, 'client'> & {
-  readonly client: Pick<ChunkClient, 'read' | 'write' | 'cut' | 'sync'>;
+  readonly client: Pick<ChunkClient, 'read' | 'write' | 'cut' | 'sync' | 'reserve'>;
 };
 
 export interface MountDataOptions {
@@ -62,13 +63,16 @@ export function mountData(node: MountParts, mount: MountDataOptions): FileData {
     log,
     refresh: (inode: Inode, waiter: RequestContext | undefined) => refresh(meta, inode, waiter),
   };
-  const calls = new HomeCalls({ ...shared, waitMs, bootMs: () => mount.bootMs() });
+  const bootMs = (): number => mount.bootMs();
+  const calls = new HomeCalls({ ...shared, waitMs, bootMs });
+  const space = new SpaceGrants({ ...shared, calls, bootMs });
   const reader = new RemoteReader({ ...shared, calls });
   return new FileData({
     view,
     tasks,
     local: new LocalData(shared),
-    remote: new RemoteData({ ...shared, calls, reader }),
+    remote: new RemoteData({ ...shared, calls, reader, space }),
     space: () => node.store.space(),
+    chargedBytes: () => space.chargedBytes,
   });
 }

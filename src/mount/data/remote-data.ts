@@ -1,7 +1,8 @@
 /**
  * Files whose home is another peer. What is written waits on this disk until close, fsync, five
  * seconds or 64 MiB send the written ranges to the home; until they are published they stay here
- * too, and lie over what is read (H4, H6 in docs/PROTOCOL.md).
+ * too, and lie over what is read (H4, H6 in docs/PROTOCOL.md). What makes a file longer is accepted
+ * when the home has promised space for it (H13).
  */
 import type { Attr, Timespec } from '../../common/attr.ts';
 import { FsError } from '../../common/errno.ts';
@@ -9,6 +10,7 @@ import { BLOCK_BYTES, BLOCKS_PER_CHUNK, CHUNK_BYTES, type Ino } from '../../comm
 import type { TaskGroup } from '../../common/lifecycle.ts';
 import type { Logger } from '../../common/log.ts';
 import type { ChunkClient } from '../../peer/chunk-client.ts';
+import type { WrittenRange } from '../../peer/chunk-store.ts';
 import type { Interval, IntervalSet } from '../core/intervals.ts';
 import type { RequestContext, Result } from '../driver/driver.ts';
 import type { DirtyAttr, Inode } from '../vfs/inode.ts';
@@ -17,6 +19,7 @@ import type { HomeAttempt, HomeCalls } from './home-calls.ts';
 import type { DataVersion, KnownVersions } from './known-versions.ts';
 import type { RemoteReader } from './remote-reader.ts';
 import type { Rights } from './rights.ts';
+import type { SpaceGrants } from './space-grants.ts';
 import type { WriteJournal } from './write-journal.ts';
 import type { WritebackFiles } from './writeback-files.ts';
 import { Written } from './written.ts';
@@ -32,6 +35,7 @@ export interface RemoteDataOptions {
   readonly journal: Pick<WriteJournal, 'wrote' | 'left' | 'clean'>;
   readonly client: Pick<ChunkClient, 'write' | 'cut' | 'sync'>;
   readonly calls: HomeCalls;
+  readonly space: SpaceGrants;
   readonly reader: RemoteReader;
   readonly rights: Rights;
   readonly versions: KnownVersions;
@@ -89,17 +93,38 @@ export class RemoteData implements DataPath {
     // Cuts are the business of the home.
   }
 
-  write(inode: Inode, offset: number, data: Uint8Array, now: Timespec): Result<void> {
-    const written = this.#of(inode.ino);
-    if (this.#waitingBytes >= 2 * WAITING_BYTES && written.queue.isBusy) {
-      return written.queue.drain().then(() => this.write(inode, offset, data, now));
+  mustReserve(inode: Inode, offset: number, length: number): boolean {
+    const written = this.#written.get(inode.ino);
+    if (written?.queue.isBusy === true && this.#waitingBytes >= 2 * WAITING_BYTES) return true;
+    return !this.#options.space.covers(inode, this.#growth(inode, offset, length));
+  }
+
+  async reserve(
+    inode: Inode,
+    offset: number,
+    length: number,
+    waiter: RequestContext,
+  ): Promise<void> {
+    const { space } = this.#options;
+    if (this.#waitingBytes >= 2 * WAITING_BYTES) {
+      await this.#written.get(inode.ino)?.queue.drain();
     }
+    try {
+      await space.ask(inode, this.#growth(inode, offset, length), waiter);
+    } catch (error) {
+      if (!(error instanceof FsError && error.code === 'ENOSPC')) throw error;
+      if (!(await this.#countedOnce(inode, waiter))) throw error;
+      await space.ask(inode, this.#growth(inode, offset, length), waiter);
+    }
+  }
+
+  write(inode: Inode, offset: number, data: Uint8Array, now: Timespec): Result<void> {
+    const written = this.#of(inode);
+    const end = offset + data.length;
     this.#options.files.write(inode.ino, offset, data);
-    const before = written.unsentBytes;
-    written.add(offset, offset + data.length);
-    inode.wrote(offset + data.length, now);
-    this.#waitingBytes += written.unsentBytes - before;
-    this.#options.journal.wrote(inode, { start: offset, end: offset + data.length });
+    this.#account(written, () => written.add(offset, end, growsFrom(inode)));
+    inode.wrote(end, now);
+    this.#options.journal.wrote(inode, { start: offset, end });
     if (this.#waitingBytes >= WAITING_BYTES && !written.queue.isBusy) {
       this.#options.tasks.run(async () => {
         await written.queue.run(() => this.#send(inode, written, undefined));
@@ -109,7 +134,7 @@ export class RemoteData implements DataPath {
   }
 
   async publish(inode: Inode, waiter: RequestContext | undefined, publish: Publish): Promise<void> {
-    const written = this.#of(inode.ino);
+    const written = this.#of(inode);
     await written.queue.run(async () => {
       const { dirty, ...state } = await this.#send(inode, written, waiter);
       if (dirty === undefined) return;
@@ -133,14 +158,12 @@ export class RemoteData implements DataPath {
   async again(inode: Inode): Promise<void> {
     const written = this.#written.get(inode.ino);
     if (written === undefined) return;
-    const before = written.unsentBytes;
-    written.resend();
-    this.#waitingBytes += written.unsentBytes - before;
+    this.#account(written, () => written.resend(growsFrom(inode)));
   }
 
   async sync(inode: Inode, waiter: RequestContext | undefined): Promise<HomeState> {
     const { calls, client } = this.#options;
-    const written = this.#of(inode.ino);
+    const written = this.#of(inode);
     try {
       // One right for both: a home that restarts in between is given everything again.
       return await written.queue.run(() =>
@@ -172,9 +195,7 @@ export class RemoteData implements DataPath {
     const { client, log, rights, tasks, versions } = this.#options;
     const written = this.#written.get(inode.ino);
     if (written !== undefined) {
-      const before = written.unsentBytes;
-      written.clip(size);
-      this.#waitingBytes += written.unsentBytes - before;
+      this.#account(written, () => written.clip(size));
       this.#options.journal.left(inode, written.ranges());
     }
     versions.drop(inode.ino);
@@ -196,9 +217,10 @@ export class RemoteData implements DataPath {
     if (last === undefined) return true;
     const size = this.#options.files.adopt(inode.ino);
     if (size === undefined || size < last.end) return false;
-    const written = this.#of(inode.ino);
-    for (const { start, end } of ranges.ranges()) written.add(start, end);
-    this.#waitingBytes += ranges.bytes;
+    const written = this.#of(inode);
+    this.#account(written, () => {
+      for (const { start, end } of ranges.ranges()) written.add(start, end, growsFrom(inode));
+    });
     return true;
   }
 
@@ -216,7 +238,7 @@ export class RemoteData implements DataPath {
     await written.queue.drain();
     reader.drop(inode.ino);
     this.#written.delete(inode.ino);
-    this.#waitingBytes -= written.unsentBytes;
+    this.#account(written, () => written.clip(0));
     const kept = files.setAside(inode.ino, inode.lseq);
     journal.clean(inode.ino);
     return kept;
@@ -243,7 +265,7 @@ export class RemoteData implements DataPath {
   }
 
   #drop(ino: Ino, written: Written): void {
-    this.#waitingBytes -= written.unsentBytes;
+    this.#account(written, () => written.clip(0));
     if (!this.#written.has(ino)) this.#options.files.discard(ino);
   }
 
@@ -251,13 +273,40 @@ export class RemoteData implements DataPath {
     return Math.ceil(attr.size / SECTOR_BYTES);
   }
 
-  #of(ino: Ino): Written {
+  #of({ ino, rg }: Inode): Written {
     let written = this.#written.get(ino);
     if (written === undefined) {
-      written = new Written();
+      written = new Written(rg);
       this.#written.set(ino, written);
     }
     return written;
+  }
+
+  /** What waits to be sent, and what of it takes new space at the home, is counted over all files. */
+  #account<T>(written: Written, change: () => T): T {
+    const { grownBytes, unsentBytes } = written;
+    const result = change();
+    this.#waitingBytes += written.unsentBytes - unsentBytes;
+    this.#options.space.charge(written.rg, written.grownBytes - grownBytes);
+    return result;
+  }
+
+  #growth(inode: Inode, offset: number, length: number): number {
+    const end = offset + length;
+    const from = growsFrom(inode);
+    const written = this.#written.get(inode.ino);
+    return written?.growth(offset, end, from) ?? Math.max(0, end - Math.max(offset, from));
+  }
+
+  /**
+   * What is sent is counted twice while this mount does not know that the home has it.
+   * @returns whether anything was, and is not any more
+   */
+  async #countedOnce(inode: Inode, waiter: RequestContext): Promise<boolean> {
+    const written = this.#written.get(inode.ino);
+    const mustSend = written !== undefined && written.grownBytes > 0 && !inode.fenced;
+    if (mustSend) await written.queue.run(() => this.#send(inode, written, waiter));
+    return (await this.#options.space.sent(inode.rg, waiter)) || mustSend;
   }
 
   #overlay(ino: Ino, start: number, end: number): Interval[] {
@@ -280,39 +329,38 @@ export class RemoteData implements DataPath {
     });
   }
 
-  async #sendUnder(
+  #sendUnder(inode: Inode, written: Written, attempt: HomeAttempt): Promise<DirtyAttr | undefined> {
+    const taken = this.#account(written, () => written.take(attempt.right, growsFrom(inode)));
+    return this.#options.space.during(inode.rg, this.#sendTaken(inode, written, taken, attempt));
+  }
+
+  async #sendTaken(
     inode: Inode,
     written: Written,
-    { target, right, signal }: HomeAttempt,
+    taken: IntervalSet,
+    { right, signal, target }: HomeAttempt,
   ): Promise<DirtyAttr | undefined> {
-    const before = written.unsentBytes;
-    const taken = written.take(right);
     const { dirty } = inode;
-    this.#waitingBytes -= before;
     try {
       for (const ranges of batches(taken)) {
-        const pieces = this.#pieces(inode.ino, ranges);
+        const pieces = this.#pieces(inode.ino, written, ranges);
         await this.#options.client.write(target, { right, ino: inode.ino }, pieces, signal);
       }
+      this.#options.space.arrived(inode.rg, written.arrived());
       return dirty;
     } catch (error) {
-      const left = written.unsentBytes;
-      written.giveBack(taken);
-      this.#waitingBytes += written.unsentBytes - left;
+      this.#account(written, () => written.giveBack(taken));
       throw error;
     } finally {
       for (const range of taken.ranges()) this.#forgetBlocks(inode.ino, range);
     }
   }
 
-  *#pieces(
-    ino: Ino,
-    ranges: readonly Interval[],
-  ): Iterable<{ readonly offset: number; readonly data: Uint8Array }> {
-    for (const { start, end } of ranges) {
-      const data = new Uint8Array(end - start);
-      this.#options.files.read(ino, start, data);
-      yield { offset: start, data };
+  *#pieces(ino: Ino, written: Written, ranges: readonly Interval[]): Iterable<WrittenRange> {
+    for (const range of ranges) {
+      const data = new Uint8Array(range.end - range.start);
+      this.#options.files.read(ino, range.start, data);
+      yield { offset: range.start, data, promisedBytes: written.grownIn(range) };
     }
   }
 
@@ -341,6 +389,11 @@ export class RemoteData implements DataPath {
     this.#written.delete(ino);
     this.#options.files.discard(ino);
   }
+}
+
+/** From here on a write takes new space at the home; what is gone is not sent any more. */
+function growsFrom(inode: Inode): number {
+  return inode.gone ? Number.POSITIVE_INFINITY : inode.publishedSize;
 }
 
 /** Ranges of at most one piece each, so many that a call stays small. */

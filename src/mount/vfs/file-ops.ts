@@ -176,7 +176,7 @@ export class FileOps implements FileOperations {
     if (write.mapped && inode.fencedStores)
       throw new FsError('EIO', `a late store to ${inode.ino}`);
     const tried = this.#leased(context, inode, 'exclusive', () =>
-      this.#tryWrite(handle, write, on),
+      this.#tryWrite(context, write, on),
     );
     return tried instanceof Promise
       ? tried.then((wait) => this.#goOn(context, write, on, wait))
@@ -216,10 +216,11 @@ export class FileOps implements FileOperations {
 
   /** Under the lease. @returns what to wait for before it can be tried again */
   #tryWrite(
-    handle: FileHandle,
+    context: RequestContext,
     write: WriteNode,
     on: WrittenAt,
   ): Result<(() => Promise<unknown>) | undefined> {
+    const handle = this.#handles.get(write.fh);
     const { inode } = handle;
     const path = this.#shared.data.of(inode);
     if (inode.resizing || path.mustPrepare(inode)) {
@@ -231,8 +232,12 @@ export class FileOps implements FileOperations {
     const { writing } = inode;
     if (handle.append && writing !== undefined) return () => writing;
     const offset = handle.append ? inode.size : write.offset;
-    const end = offset + write.data.length;
+    const { length } = write.data;
+    const end = offset + length;
     if (end > FILE_BYTES_MAX) throw new FsError('EFBIG', `write at ${offset} of ino ${inode.ino}`);
+    if (path.mustReserve(inode, offset, length)) {
+      return () => path.reserve(inode, offset, length, context);
+    }
     on.at = offset;
     const written = path.write(inode, offset, write.data, this.#shared.clock.realtime());
     if (!(written instanceof Promise)) return undefined;

@@ -160,7 +160,7 @@ test('a frame of 512 KiB reaches a peer, and a message over 2 MiB does not', asy
     const done = deferred<void>();
     const call = client.write((error) => (error === null ? done.resolve() : done.reject(error)));
     call.on('error', () => undefined);
-    const value = { offset: 0n, data: Buffer.alloc(bytes), crc32c: 0 };
+    const value = { offset: 0n, data: Buffer.alloc(bytes), crc32c: 0, bytesPromised: 0n };
     call.write({ body: { $case: 'data', value } });
     call.end();
     return done.promise;

@@ -30,7 +30,7 @@ async function honest(have?: BlockVersions): Promise<ChunkReadFrame[]> {
   fixture.home.created(FILE);
   const data = solidBytes(new Random(1), 3 * BLOCK_BYTES);
   for (const block of [2, 12, 19]) {
-    await fixture.home.write(right(0), FILE, block * BLOCK_BYTES, data);
+    await fixture.home.write(right(0), FILE, { offset: block * BLOCK_BYTES, data });
   }
   const frames: ChunkReadFrame[] = [];
   for await (const frame of homeFrames(fixture.home, { ...CALL, have })) frames.push(frame);

@@ -9,6 +9,7 @@ import {
   ChunkWriteFrame,
   CutRequest,
   type DataRight,
+  ReserveRequest,
   SyncRequest,
 } from '../../../gen/peer.ts';
 import { isErrnoName } from '../../../src/common/errno.ts';
@@ -51,6 +52,11 @@ class Garbage {
         return Buffer.from(CutRequest.encode({ ...file, size: this.#number(5n) }).finish());
       case 'write':
         return Buffer.from(ChunkWriteFrame.encode(this.#writeFrame(file, at)).finish());
+      case 'reserve': {
+        const amounts = { bytesNeeded: this.#number(1n), bytesWanted: this.#number(2n) };
+        const request = { right: file.right, ...amounts };
+        return Buffer.from(ReserveRequest.encode(request).finish());
+      }
       default:
         return Buffer.from(SyncRequest.encode(file).finish());
     }
@@ -78,7 +84,12 @@ class Garbage {
     if (isHeader) return { body: { $case: 'header', value: file } };
     const offset = this.#number(0n);
     const crc32c = random.chance(0.9) ? rangeChecksum(file.ino, offset, DATA) : this.#word(0);
-    return { body: { $case: 'data', value: { offset, data: DATA, crc32c } } };
+    return {
+      body: {
+        $case: 'data',
+        value: { offset, data: DATA, crc32c, bytesPromised: this.#number(0n) },
+      },
+    };
   }
 
   #right(): DataRight | undefined {
@@ -141,7 +152,12 @@ function sent(fixture: ChunkFixture, method: string, messages: readonly Buffer[]
     for (const message of messages) call.write(message);
     call.end();
   } else {
-    const { path } = method === 'cut' ? ChunkServiceService.cut : ChunkServiceService.sync;
+    const { cut, reserve, sync } = ChunkServiceService;
+    const unary = new Map([
+      ['cut', cut.path],
+      ['reserve', reserve.path],
+    ]);
+    const path = unary.get(method) ?? sync.path;
     raw.makeUnaryRequest(path, same, same, first, done);
   }
   return outcome.promise;
@@ -154,13 +170,13 @@ test('calls of random fields and bytes are refused in words', async (t) => {
   const garbage = new Garbage(random);
   const outcomes = new Map<string, number>();
   for (let round = 0; round < ROUNDS; round += 1) {
-    const method = random.pick(['read', 'write', 'cut', 'sync']);
+    const method = random.pick(['read', 'write', 'cut', 'sync', 'reserve']);
     const outcome = await sent(fixture, method, garbage.messages(method));
     outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
     assert.deepEqual(fixture.bugs, [], `${method} in round ${round}`);
   }
   t.diagnostic([...outcomes].map(([name, count]) => `${name} ${count}`).join(', '));
-  const refused = ['EINVAL', 'ESTALE', 'EIO', 'ENODATA', 'ENOLCK', 'EFBIG', 'INTERNAL'];
+  const refused = ['EINVAL', 'ESTALE', 'EIO', 'ENODATA', 'ENOLCK', 'EFBIG', 'ENOSPC', 'INTERNAL'];
   const known = new Set(['done', ...refused]);
   assert.deepEqual(
     [...outcomes.keys()].filter((name) => !known.has(name)),

@@ -6,7 +6,8 @@ import { FsError } from '../../../src/common/errno.ts';
 import { asClusterId, asNodeId, BLOCK_BYTES, CHUNK_BYTES } from '../../../src/common/ids.ts';
 import { deferred } from '../../../src/common/lifecycle.ts';
 import { PING_MS } from '../../../src/common/rpc/limits.ts';
-import { ChunkClient, type WrittenRange } from '../../../src/peer/chunk-client.ts';
+import { ChunkClient } from '../../../src/peer/chunk-client.ts';
+import type { WrittenRange } from '../../../src/peer/chunk-store.ts';
 import { rangeChecksum, rightToWire } from '../../../src/peer/peer-wire.ts';
 import { nextTurns, Random } from '../../support/random.ts';
 import { ino, NODE, read, solidBytes } from '../../support/store-helpers.ts';
@@ -253,7 +254,7 @@ describe('writing to a home', () => {
   function range(at: number, data: Uint8Array, crcDelta = 0): ChunkWriteFrame {
     const offset = BigInt(at);
     const crc32c = (rangeChecksum(BigInt(FILE), offset, data) ^ crcDelta) >>> 0;
-    return { body: { $case: 'data', value: { offset, data, crc32c } } };
+    return { body: { $case: 'data', value: { offset, data, crc32c, bytesPromised: 0n } } };
   }
 
   /** @returns the errno of the refusal, or `done` */

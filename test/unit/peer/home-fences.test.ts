@@ -20,7 +20,7 @@ function under(lseq: number, session: { sid?: number; sepoch?: number } = {}): F
 }
 
 function write(fixture: HomeFixture, mine: FileRight, text: string): Promise<void> {
-  return fixture.home.write(mine, FILE, 0, Buffer.from(text));
+  return fixture.home.write(mine, FILE, { offset: 0, data: Buffer.from(text) });
 }
 
 describe('an evicted session', () => {

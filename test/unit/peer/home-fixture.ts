@@ -55,7 +55,7 @@ export class HomeFixture {
   }
 
   write(cuts: number, text: string): Promise<void> {
-    return this.home.write(right(cuts), FILE, 0, Buffer.from(text));
+    return this.home.write(right(cuts), FILE, { offset: 0, data: Buffer.from(text) });
   }
 
   async #fetch(file: Ino): Promise<{ readonly size: number; readonly cuts: number }> {

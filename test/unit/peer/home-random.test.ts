@@ -126,7 +126,7 @@ class World {
 
   async #send(isOwn: boolean, right: FileRight, offset: number, data: Buffer): Promise<void> {
     const { home, store } = this;
-    if (!isOwn) return home.write(right, FILE, offset, data);
+    if (!isOwn) return home.write(right, FILE, { offset, data });
     while (!home.isSettled(FILE, right.cuts)) await home.settle(FILE, right.cuts);
     await store.commit(right, FILE, { kind: 'write', offset, data });
   }

@@ -155,7 +155,10 @@ describe('a call that names cuts', () => {
     for (const wrong of [right(0, 2), right(0, 1, 9)]) {
       const { home } = fixture;
       const run = { chunk: 0, blockFirst: 0, blockEnd: 1 };
-      await assert.rejects(async () => home.write(wrong, FILE, 0, data), isError('ESTALE'));
+      await assert.rejects(
+        async () => home.write(wrong, FILE, { offset: 0, data }),
+        isError('ESTALE'),
+      );
       await assert.rejects(async () => home.sync(wrong, FILE), isError('ESTALE'));
       await assert.rejects(home.cutFor(wrong, FILE, 0), isError('ESTALE'));
       await assert.rejects(

@@ -67,6 +67,7 @@ class Run {
     for (const name of MACHINES) {
       for (const file of this.#files) await this.check(this.#worlds.node(name), file);
     }
+    for (const name of MACHINES) assert.equal(this.#worlds.node(name).data.chargedBytes, 0);
   }
 
   async check(node: WorldNode, { bytes, name }: File): Promise<void> {

@@ -58,6 +58,7 @@ class SharedFile {
   /** Both close; both must see the same, and nothing but what may be there. */
   async end(note: string): Promise<void> {
     for (const name of MACHINES) await this.#close(name);
+    for (const name of MACHINES) assert.equal(this.#worlds.node(name).data.chargedBytes, 0, note);
     const found: Buffer[] = [];
     for (const name of MACHINES) {
       const node = this.#worlds.node(name);
