@@ -98,16 +98,18 @@ export class SpaceGrants {
     }
   }
 
-  /** Nobody waits for the bound of another one's question and then for his own. */
+  /**
+   * Nobody waits for the bound of another one's question and then for his own. All else that became
+   * of it, ENOSPC too, is about the file and the need of the other one.
+   */
   async #shared(rg: GroupId, asking: Promise<void>, waiter: RequestContext): Promise<void> {
     const name = this.#options.rights.home(rg)?.name ?? 'unknown';
     try {
       await interruptible(waiter, `peer ${name}`, asking);
     } catch (error) {
       if (!(error instanceof FsError)) throw error;
-      const others = error.code === 'EINTR' && !waiter.interrupted;
-      // Less may be needed here than there.
-      if (!others && error.code !== 'ENOSPC') throw error;
+      const mine = error.code === 'EINTR' && waiter.interrupted;
+      if (mine || error.code === 'EIO') throw error;
     }
   }
 

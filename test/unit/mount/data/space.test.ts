@@ -186,6 +186,28 @@ test('a write that waits for space can be interrupted, and the other writers go 
   await two.shut(second);
 });
 
+test('a write that shares the question of another file does not fail with that file', async (t) => {
+  const worlds = await worldsFor(t);
+  const { one, two } = worlds;
+  const [first, second] = [await ofOne(worlds, 'first'), await ofOne(worlds, 'second')];
+  const { ino } = await two.open('first');
+  const refused = deferred<void>();
+  worlds.before = ({ kind }) => (kind === 'reserve' ? refused.promise : undefined);
+  worlds.asking = (_from, op) => {
+    if (op.$case !== 'getattr' || op.value.ino !== BigInt(ino)) return;
+    throw new FsError('ENOENT', 'it was removed');
+  };
+  const failing = assert.rejects(two.write(first, 0, 'data'), isError('ESTALE'));
+  const other = two.write(second, 0, 'data');
+  await turns();
+  worlds.before = () => undefined;
+  refused.reject(new FsError('ESTALE', 'another life of the home'));
+  await failing;
+  await other;
+  await two.shut(second);
+  assert.equal((await one.get('second')).toString(), 'data');
+});
+
 test('growth waits for a home that is away, within the bound, and overwriting does not', async (t) => {
   const worlds = await worldsFor(t, { waitMs: 100 });
   const { one, two } = worlds;
