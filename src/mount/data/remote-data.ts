@@ -105,16 +105,19 @@ export class RemoteData implements DataPath {
     length: number,
     waiter: RequestContext,
   ): Promise<void> {
-    const { space } = this.#options;
     if (this.#waitingBytes >= 2 * WAITING_BYTES) {
       await this.#written.get(inode.ino)?.queue.drain();
     }
+    const ask = (): Promise<void> =>
+      this.#options.space.ask(inode, this.#growth(inode, offset, length), waiter);
     try {
-      await space.ask(inode, this.#growth(inode, offset, length), waiter);
+      await ask().catch(async (error: unknown) => {
+        if (!isError(error, 'ENOSPC') || !(await this.#countedOnce(inode, waiter))) throw error;
+        await ask();
+      });
     } catch (error) {
-      if (!(error instanceof FsError && error.code === 'ENOSPC')) throw error;
-      if (!(await this.#countedOnce(inode, waiter))) throw error;
-      await space.ask(inode, this.#growth(inode, offset, length), waiter);
+      if (!isError(error, 'ENOLCK')) throw error;
+      throw new FsError('EIO', 'this machine was evicted meanwhile', { cause: error });
     }
   }
 
@@ -394,6 +397,10 @@ export class RemoteData implements DataPath {
 /** From here on a write takes new space at the home; what is gone is not sent any more. */
 function growsFrom(inode: Inode): number {
   return inode.gone ? Number.POSITIVE_INFINITY : inode.publishedSize;
+}
+
+function isError(error: unknown, code: FsError['code']): boolean {
+  return error instanceof FsError && error.code === code;
 }
 
 /** Ranges of at most one piece each, so many that a call stays small. */

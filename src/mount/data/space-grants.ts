@@ -81,7 +81,7 @@ export class SpaceGrants {
 
   /**
    * Resolves when the home has promised the space, to this write or another one.
-   * @throws FsError ENOSPC · EIO the home was not reached within the bound · EINTR
+   * @throws FsError ENOSPC · EIO the home was not reached within the bound · EINTR · ENOLCK
    */
   async ask(inode: Inode, bytes: number, waiter: RequestContext): Promise<void> {
     const group = this.#of(inode.rg);
@@ -120,15 +120,10 @@ export class SpaceGrants {
     waiter: RequestContext,
   ): Promise<void> {
     const { bootMs, calls, client } = this.#options;
-    try {
-      await calls.run(inode, waiter, async ({ right, signal, target }) => {
-        const ask = pool.ask(bytes, bootMs());
-        pool.promised(await client.reserve(target, { right, ask }, signal), ask, right);
-      });
-    } catch (error) {
-      if (!(error instanceof FsError && error.code === 'ENOLCK')) throw error;
-      throw new FsError('EIO', 'this machine was evicted meanwhile', { cause: error });
-    }
+    await calls.run(inode, waiter, async ({ right, signal, target }) => {
+      const ask = pool.ask(bytes, bootMs());
+      pool.promised(await client.reserve(target, { right, ask }, signal), ask, right);
+    });
   }
 
   #of(rg: GroupId): Group {

@@ -208,6 +208,18 @@ test('a write that shares the question of another file does not fail with that f
   assert.equal((await one.get('second')).toString(), 'data');
 });
 
+test('a machine that is evicted while it asks for space is told EIO, not ENOLCK', async (t) => {
+  for (const during of ['reserve', 'write'] as const) {
+    const worlds = await worldsFor(t, DISK);
+    const { one, two } = worlds;
+    const fh = await ofOne(worlds);
+    for (let at = 0; at < BLOCKS; at += 1) await block(two, fh, at);
+    const { sid, sepoch } = two.mountSession;
+    worlds.before = ({ kind }) => (kind === during ? one.home.fence(sid, sepoch + 1) : undefined);
+    await assert.rejects(block(two, fh, BLOCKS), isError('EIO'), during);
+  }
+});
+
 test('growth waits for a home that is away, within the bound, and overwriting does not', async (t) => {
   const worlds = await worldsFor(t, { waitMs: 100 });
   const { one, two } = worlds;
