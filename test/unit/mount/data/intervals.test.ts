@@ -31,6 +31,10 @@ class PositionSet {
     this.#positions.clear();
   }
 
+  remove(start: number, end: number): void {
+    for (let position = start; position < end; position += 1) this.#positions.delete(position);
+  }
+
   /** The fewest ranges, in order. */
   within(start: number, end: number): Interval[] {
     const ranges: Interval[] = [];
@@ -79,7 +83,14 @@ function act(random: Random, { ranges, positions }: Pair, other: Pair): string {
     positions.add(start, end);
     return `add ${start} ${end}`;
   }
-  if (roll < 85) {
+  if (roll < 78) {
+    const start = random.below(POSITIONS);
+    const end = start + random.below(6);
+    ranges.remove(start, end);
+    positions.remove(start, end);
+    return `remove ${start} ${end}`;
+  }
+  if (roll < 88) {
     const size = random.below(POSITIONS);
     ranges.clip(size);
     positions.clip(size);

@@ -89,6 +89,23 @@ test('many new files cost one Reserve', async (t) => {
   assert.equal(worlds.count('reserve'), 1);
 });
 
+test('a file that is written 4 KiB at a time costs few Reserves, on a small disk too', async (t) => {
+  for (const [options, most] of [
+    [{}, 4],
+    [DISK, 50],
+  ] as const) {
+    const worlds = await worldsFor(t, options);
+    const fh = await ofOne(worlds);
+    const writes = options === DISK ? (BLOCKS * BLOCK_BYTES) / 4096 : 2048;
+    for (let at = 0; at < writes; at += 1) {
+      await worlds.two.write(fh, at * 4096, Buffer.alloc(4096, 1));
+    }
+    const asked = worlds.count('reserve');
+    assert.ok(asked <= most, `${asked} Reserves for ${writes} writes`);
+    await worlds.two.shut(fh);
+  }
+});
+
 test('two machines that fill one disk are promised no more than there is', async (t) => {
   const worlds = await worldsFor(t, DISK);
   const { one, two } = worlds;
