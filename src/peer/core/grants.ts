@@ -95,8 +95,9 @@ export class SpaceLedger {
     return neededBytes + spare;
   }
 
-  /** The session writes: what it was promised holds on. */
+  /** The session writes: what it was promised holds on, unless that is over. */
   use(sid: SessionId, nowMs: number): void {
+    this.#promises.expire(nowMs);
     this.#promises.use(sid, nowMs);
   }
 
