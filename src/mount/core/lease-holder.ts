@@ -129,8 +129,8 @@ export class LeaseHolder<T> {
     if (lseq <= this.#floor || lseq <= held.lseq || held.closing !== undefined) return;
     held.lseq = lseq;
     this.#lost.delete(ino);
-    if (kind === 'shared' && this.#wantsMore(ino, held)) {
-      // Who waits for more may hold a page, and would wait for himself when it is called back.
+    if (kind === 'shared' && this.#mayWrite(ino)) {
+      // Nobody asked for it: a request to write would wait for itself when it is called back.
       this.#setKind(held, undefined);
       this.#floor = lseq;
       this.#effects.push({ do: 'release', ino, lseq, keep: 'nothing' });
@@ -391,14 +391,10 @@ export class LeaseHolder<T> {
     if (held.closing !== undefined || held.parked.length === 0) return;
     if (held.asked !== undefined) return;
     // A shared lease would not be kept, though it may have been enough when the request came.
-    const need: LeaseKind = this.#wantsMore(ino, held) ? 'exclusive' : 'shared';
+    const exclusive = this.#mayWrite(ino) || held.parked.some(({ need }) => need === 'exclusive');
+    const need: LeaseKind = exclusive ? 'exclusive' : 'shared';
     held.asked = need;
     this.#effects.push({ do: 'ask', ino, need });
-  }
-
-  /** A request may have come when the file was open for writing, and still wait. */
-  #wantsMore(ino: Ino, { parked }: Held<T>): boolean {
-    return this.#mayWrite(ino) || parked.some(({ need }) => need === 'exclusive');
   }
 
   #of(ino: Ino): Held<T> {

@@ -308,8 +308,8 @@ export class FileOps implements FileOperations {
   }
 
   /**
-   * Runs under a lease on the file: rule C10 makes every request about a file that is open for
-   * writing ask for the exclusive one.
+   * Runs under a lease on the file; of one that is open for writing it will be the exclusive one
+   * (rule C10).
    * @throws FsError ESTALE it was removed
    */
   #leased<T>(
@@ -322,13 +322,12 @@ export class FileOps implements FileOperations {
     const { ino } = inode;
     // What is gone is nobody else's any more.
     if (inode.gone) return work();
-    const kind = inode.writers > 0 ? 'exclusive' : need;
     const run = (): Result<T> => {
       this.#shared.publisher.follow(inode);
       this.#shared.kernel.note(ino);
       return work();
     };
-    const result = leases.run(context, ino, kind, run);
+    const result = leases.run(context, ino, need, run);
     if (!(result instanceof Promise)) return result;
     return result.catch((error: unknown) => {
       throw notByName(error, ino, inode);

@@ -191,7 +191,6 @@ export const MUTATIONS: readonly Mutation[] = [
     parts: () => ({
       ...REAL,
       holder: () => new LeaseHolder(() => false),
-      readNeed: () => 'shared',
     }),
   },
   {

@@ -1,6 +1,5 @@
 /** The code under test, and what a mutation may put in its place. */
 import type { Ino } from '../../../src/common/ids.ts';
-import type { LeaseKind } from '../../../src/common/lease.ts';
 import { Glimpses } from '../../../src/metaserver/core/glimpses.ts';
 import { LeaseTable } from '../../../src/metaserver/core/leases.ts';
 import { KeptNames } from '../../../src/mount/core/kept-names.ts';
@@ -34,8 +33,6 @@ export interface Parts {
   forget(kernel: Kernel, ino: Ino, what: 'attributes' | 'all', done: () => void): void;
   /** A clean file is written to: the kernel forgets what it was told of it. */
   unsettle(kernel: Kernel, ino: Ino): void;
-  /** What a read of a file needs that is, or is not, open for writing. */
-  readNeed(mayWrite: boolean): LeaseKind;
   /** In which directories the kernel may keep names. */
   keptNames(): KeptNames;
   /** Who has no names to take back waits until those of others are. */
@@ -73,7 +70,6 @@ export const REAL: Parts = {
     else kernel.forgetData(ino, done);
   },
   unsettle: (kernel, ino) => kernel.forgetAttr(ino),
-  readNeed: (mayWrite) => (mayWrite ? 'exclusive' : 'shared'),
   keptNames: () => new KeptNames(),
   waitsForEpochs: true,
   tellsDuringEpochs: true,

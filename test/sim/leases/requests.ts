@@ -29,13 +29,7 @@ export function serve(mount: Mount, upcall: Upcall): void {
       break;
     case 'read':
       if (mount.handles.get(upcall.fh) === undefined) mount.answer(upcall, { error: 'EIO' });
-      else
-        use(
-          mount,
-          upcall.ino,
-          mount.world.parts.readNeed(mount.handles.mayWrite(upcall.ino)),
-          upcall,
-        );
+      else use(mount, upcall.ino, 'shared', upcall);
       break;
     case 'write':
       if (mount.handles.get(upcall.fh) === undefined) mount.answer(upcall, { error: 'EIO' });
