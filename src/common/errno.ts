@@ -22,6 +22,7 @@ export const ERRNO = {
   EROFS: 30,
   EMLINK: 31,
   ERANGE: 34,
+  EDEADLK: 35,
   ENAMETOOLONG: 36,
   ENOLCK: 37,
   ENOSYS: 38,

@@ -20,6 +20,7 @@ import { type Answer, Executor } from './executor.ts';
 import type { Kv } from './kv.ts';
 import { LeaseDesk } from './lease-desk.ts';
 import { Ledger } from './ledger.ts';
+import { LockDesk } from './lock-desk.ts';
 import { Membership } from './membership.ts';
 import { Peers } from './peers.ts';
 import { ReclaimPusher } from './reclaim.ts';
@@ -72,6 +73,7 @@ interface Parts {
   readonly roster: Roster;
   readonly membership: Membership;
   readonly desk: LeaseDesk;
+  readonly locks: LockDesk;
   readonly evictions: Evictions;
   readonly table: SessionTable;
   readonly shardEpoch: Epoch;
@@ -100,7 +102,11 @@ export class MetaEngine {
       onFatal: (error) => options.onFatal(error),
     });
     parts.table.onEnd = (ended) => this.#fence(ended);
-    parts.table.onHandOver = (before) => parts.desk.handOver(before);
+    parts.table.onHandOver = (before) => {
+      // Its descriptors are gone; what was written under them is still covered by its leases.
+      parts.locks.drop(before.sid);
+      parts.desk.handOver(before);
+    };
     parts.ledger.onReclaim = (count) => {
       for (const pusher of this.#pushers.values()) pusher.signal(count);
     };
@@ -131,6 +137,10 @@ export class MetaEngine {
       find: (sid) => table.find(sid),
       onOverdue: (session) => evict(session),
     });
+    const locks = new LockDesk({
+      find: (sid) => table.find(sid),
+      nameOf: (nodeId) => membership.nameOf(nodeId),
+    });
     const evict = (session: Session): void => {
       if (session.ended) return;
       log.warn('a mount is evicted', { sid: session.sid, node: session.nodeId });
@@ -146,13 +156,14 @@ export class MetaEngine {
         return session && !isGone(session, clock.bootMs()) ? session : undefined;
       },
       onDone: (sid) => {
+        locks.drop(sid);
         desk.drop(sid);
         table.forget(sid).catch((error: unknown) => {
           log.warn('an ended session stays in the books for now', { sid, error });
         });
       },
     });
-    const membership = new Membership({
+    const membership: Membership = new Membership({
       clock,
       log,
       peers,
@@ -165,7 +176,7 @@ export class MetaEngine {
     const primaries = [...roster.groups.values()].map(({ primary }) => primary);
     const homes = primaries.filter((home) => home !== undefined);
     for (const ended of table.ended) evictions.begin(ended, homes, clock.bootMs() + GONE_MS);
-    const served = { desk, evictions, membership };
+    const served = { desk, evictions, locks, membership };
     const parts = { commit, ledger, roster, ...served, table, shardEpoch, clusterName };
     return new MetaEngine(options, parts);
   }

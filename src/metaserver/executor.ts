@@ -40,6 +40,7 @@ import {
   wantedOf,
 } from './lease-ops.ts';
 import type { Ledger } from './ledger.ts';
+import type { LockDesk, LockOp } from './lock-desk.ts';
 import type { Session } from './session.ts';
 import { storeCodecs } from './store-codec.ts';
 import {
@@ -72,7 +73,7 @@ type Op = NonNullable<wire.Request['op']>;
 type LeaseOp = Extract<Op, { $case: 'release' | 'settled' | 'glimpsed' }>;
 type ReadOp = Extract<Op, { $case: 'lookup' | 'getattr' | 'lease' | 'readlink' }>;
 type ReaddirOp = Extract<Op, { $case: 'readdir' }>;
-type ChangeOp = Exclude<Op, ReadOp | AdminOp | ReaddirOp | LeaseOp>;
+type ChangeOp = Exclude<Op, ReadOp | AdminOp | ReaddirOp | LeaseOp | LockOp>;
 
 /**
  * An encoded Reply without its id. Not called when the server stops before it may be sent, or
@@ -83,6 +84,7 @@ export type Answer = (reply: Uint8Array) => void;
 export interface ExecutorOptions {
   readonly commit: CommitPath;
   readonly desk: LeaseDesk;
+  readonly locks: LockDesk;
   readonly ledger: Ledger;
   readonly clock: Clock;
   readonly log: Logger;
@@ -244,6 +246,12 @@ export class Executor {
       case 'fenced':
       case 'waits':
         return whole(this.#options.admin(session, op));
+      case 'lock':
+      case 'unlock':
+      case 'testLock':
+      case 'cancelLock':
+      case 'listLocks':
+        return whole(this.#options.locks.run(session, op));
       case 'release':
         this.#options.desk.release(session, releasesOf(op.value));
         return whole(EMPTY_RESULT);

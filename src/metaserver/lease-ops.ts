@@ -5,7 +5,13 @@ import { FsError } from '../common/errno.ts';
 import type { Ino } from '../common/ids.ts';
 import type { Grant, LeaseKind } from '../common/lease.ts';
 import { nameFromBytes } from '../common/name.ts';
-import { changeClaims, leaseClaims, lookupClaims, readClaims } from './core/claims.ts';
+import {
+  changeClaims,
+  leaseClaims,
+  lookupClaims,
+  readClaims,
+  settledClaims,
+} from './core/claims.ts';
 import type { Claim, LeaseTable, Release } from './core/leases.ts';
 import { attrOf } from './core/records.ts';
 import type { Txn } from './core/txn.ts';
@@ -47,6 +53,13 @@ export function claimsOf(txn: Txn, op: Op | undefined): Claim[] {
       const { newParent, newName } = op.value;
       return changeClaims(txn, [], [place(op.value), place({ parent: newParent, name: newName })]);
     }
+    case 'lock':
+      return op.value.again ? [] : settledClaims();
+    case 'testLock':
+      return settledClaims();
+    case 'unlock':
+    case 'cancelLock':
+    case 'listLocks':
     case 'readlink':
     case 'readdir':
     case 'flushAttr':

@@ -111,6 +111,10 @@ export class MetaCache {
       case 'statfs':
       case 'clusterStatus':
       case 'waits':
+      case 'lock':
+      case 'testLock':
+      case 'cancelLock':
+      case 'listLocks':
       case 'empty':
         return;
     }

@@ -2,8 +2,9 @@
  * The namespace as the vfs sees it: domain values in and out, one method an operation, over the
  * mount session. Wire types stop here.
  */
-import type { Glimpse, RequestId } from '../../gen/meta.ts';
+import type { FileLock, Glimpse, RequestId } from '../../gen/meta.ts';
 import type { Attr, Timespec } from '../common/attr.ts';
+import type { Lock, LockPlace } from '../common/core/locks.ts';
 import { FsError } from '../common/errno.ts';
 import { asIno, type Ino, safeInteger } from '../common/ids.ts';
 import type { Grant, Keep, LeaseKind } from '../common/lease.ts';
@@ -95,6 +96,14 @@ export interface LeaseRelease {
 export interface Unpublished {
   readonly end: number;
   readonly mtime: Timespec;
+}
+
+/** How a lock is asked for. */
+export interface LockQuestion {
+  /** It waits, and this is told when it is granted; 0: it does not wait. */
+  readonly ticket: bigint;
+  /** It was granted by a metaserver that began anew since. */
+  readonly again?: boolean;
 }
 
 /** Looks that go without a lease on what they look at. */
@@ -325,6 +334,35 @@ export class MetaClient {
     await this.#read('empty', { $case: 'closeUnlinked', value });
   }
 
+  /** @returns whether it waits. @throws FsError EAGAIN, EDEADLK, ENOLCK */
+  async lock(
+    lock: Lock,
+    { ticket, again }: LockQuestion,
+    waiter?: RequestContext,
+  ): Promise<boolean> {
+    const value = { lock: lockToWire(lock), ticket, again: again ?? false };
+    return (await this.#read('lock', { $case: 'lock', value }, waiter)).waits;
+  }
+
+  async unlock(place: LockPlace): Promise<void> {
+    const { end, ino, kind, owner, start } = place;
+    const flock = kind === 'flock';
+    const value = { ino: BigInt(ino), flock, owner: BigInt(owner), start, end };
+    await this.#read('empty', { $case: 'unlock', value });
+  }
+
+  /** A lock in the way; its pid is 0 where it is another machine's. */
+  async testLock(lock: Lock, waiter: RequestContext): Promise<Lock | undefined> {
+    const value = { lock: lockToWire(lock) };
+    const { lock: found, own } = await this.#read('testLock', { $case: 'testLock', value }, waiter);
+    return found && { ...lockFromWire(found), pid: own ? found.pid : 0 };
+  }
+
+  /** @returns false when it does not wait */
+  async cancelLock(ticket: bigint): Promise<boolean> {
+    return (await this.#read('cancelLock', { $case: 'cancelLock', value: { ticket } })).cancelled;
+  }
+
   async #read<Case extends OperationResult['$case']>(
     expected: Case,
     op: Operation,
@@ -375,4 +413,28 @@ function resultOf<Case extends OperationResult['$case']>(
     throw new FsError('EPROTO', `the metaserver answered ${result.$case} instead of ${expected}`);
   }
   return result.value as ResultOf<Case>;
+}
+
+function lockToWire({ end, ino, kind, owner, pid, start, type }: Lock): FileLock {
+  return {
+    ino: BigInt(ino),
+    flock: kind === 'flock',
+    write: type === 'write',
+    owner: BigInt(owner),
+    start,
+    end,
+    pid,
+  };
+}
+
+function lockFromWire({ end, flock, ino, owner, pid, start, write }: FileLock): Lock {
+  return {
+    ino: asIno(ino),
+    kind: flock ? 'flock' : 'posix',
+    type: write ? 'write' : 'read',
+    owner: String(owner),
+    start,
+    end,
+    pid,
+  };
 }

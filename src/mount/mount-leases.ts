@@ -12,6 +12,7 @@ import type { SessionClient } from '../common/rpc/session-client.ts';
 import type { WriteJournal } from './data/write-journal.ts';
 import { NativeKernelCache } from './driver/native/kernel-cache.ts';
 import { Leases, type Recall } from './leases.ts';
+import { MountLocks } from './locks.ts';
 import type { Member } from './member.ts';
 import { MetaCache } from './meta-cache.ts';
 import { MetaClient } from './meta-client.ts';
@@ -33,6 +34,7 @@ export interface MountLeasesOptions {
 export class MountLeases implements AsyncDisposable {
   readonly kernel: NativeKernelCache;
   readonly leases: Leases;
+  readonly locks: MountLocks;
   vfs: Pick<Vfs, 'adopt' | 'evicted' | 'tellOpen' | 'publishAll' | 'publishNow'> | undefined;
   readonly #options: MountLeasesOptions;
   readonly #cache: MetaCache;
@@ -70,6 +72,7 @@ export class MountLeases implements AsyncDisposable {
       },
     });
     this.#cache = new MetaCache((ino) => this.leases.holds(ino));
+    this.locks = new MountLocks({ service: () => this.#known(), log });
   }
 
   /**
@@ -108,12 +111,17 @@ export class MountLeases implements AsyncDisposable {
     }
     journal.welcomed(this.#instance, safeInteger(sid));
     if (before === undefined) return;
+    if (before.sid === sid && before.epoch !== serverEpoch) {
+      this.#tasks.run(() => this.#letGo(serverEpoch));
+      return;
+    }
     if (before.sid !== sid) this.#lose('this mount was evicted');
-    else if (before.epoch !== serverEpoch) this.#tasks.run(() => this.#letGo(serverEpoch));
+    this.locks.resumed();
   }
 
   onPush({ body }: ServerFrame): void {
     if (body?.$case === 'glimpse') this.leases.glimpsed(body.value);
+    if (body?.$case === 'lockGranted') this.locks.granted(body.value.ticket);
     if (body?.$case !== 'recall') return;
     if (this.#early === undefined) this.leases.recalled(body.value);
     else this.#early.push(body.value);
@@ -187,13 +195,16 @@ export class MountLeases implements AsyncDisposable {
   #lose(why: string): void {
     this.#options.log.warn('every lease is lost', { why });
     this.leases.evicted();
+    this.locks.evicted();
     this.vfs?.evicted();
   }
 
   /** @returns whether the server has heard that nothing of before is held */
   async #told(): Promise<boolean> {
     try {
+      await this.locks.say();
       await this.#known().settled(this.vfs?.tellOpen() ?? []);
+      this.locks.resumed();
       return true;
     } catch (error) {
       if (!(error instanceof FsError)) throw error;

@@ -168,12 +168,12 @@ export class DfsNode implements AsyncDisposable {
     );
     stack.defer(() => leasing.leave(LATE_MS));
     stack.use(member.keepAlive(session));
-    const { kernel, leases } = leasing;
+    const { kernel, leases, locks } = leasing;
     const meta = leasing.begin(session);
     stack.use(leasing);
     const data = mountData(member.data, { session, meta, waitMs: waitMs / 2, log, bootMs });
     const showAs = { uid: request.uid, gid: request.gid };
-    const vfs = new Vfs({ meta, leases, kernel, data, journal, clock, log, showAs });
+    const vfs = new Vfs({ meta, leases, locks, kernel, data, journal, clock, log, showAs });
     leasing.vfs = vfs;
     await leasing.adopt();
     return await Mounted.start({

@@ -106,6 +106,7 @@ export class PeerSession {
       case 'reply':
       case 'refusal':
       case 'recall':
+      case 'lockGranted':
       case 'glimpse':
       case undefined:
         // The session's own affair.

@@ -132,6 +132,7 @@ function askedFor(
 ): Unanswered | undefined {
   if (what === 'disk' || (typeof what === 'string' && what.startsWith('peer '))) return undefined;
   if (typeof what === 'object') {
+    if ('lock' in what) return undefined;
     return unanswered.find(
       ({ op }) => op?.$case === 'lease' && Number(op.value.ino) === what.lease,
     );

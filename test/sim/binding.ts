@@ -144,6 +144,10 @@ export class Binding {
         break;
       case 'clusterStatus':
       case 'waits':
+      case 'lock':
+      case 'testLock':
+      case 'cancelLock':
+      case 'listLocks':
         assert.fail('nobody asks for it');
     }
   }

@@ -1,9 +1,10 @@
-/** The leases of a mount whose session is a stand-in, wired as a mount does it. */
+/** The leases and locks of a mount whose session is a stand-in, wired as a mount does it. */
 import type { Clock } from '../../src/common/clock.ts';
 import { silentLogger } from '../../src/common/log.ts';
 import type { Session } from '../../src/metaserver/session.ts';
 import type { KernelCache } from '../../src/mount/kernel-cache.ts';
 import { Leases } from '../../src/mount/leases.ts';
+import { MountLocks } from '../../src/mount/locks.ts';
 import { MetaCache } from '../../src/mount/meta-cache.ts';
 import { MetaClient } from '../../src/mount/meta-client.ts';
 
@@ -21,7 +22,11 @@ export interface LeasedMetaOptions {
 }
 
 /** Leases that never run out by time. */
-export function leasedMeta(options: LeasedMetaOptions): { leases: Leases; meta: MetaClient } {
+export function leasedMeta(options: LeasedMetaOptions): {
+  leases: Leases;
+  locks: MountLocks;
+  meta: MetaClient;
+} {
   const { clock, kernel, served, session } = options;
   const leases = new Leases({
     kernel,
@@ -34,14 +39,16 @@ export function leasedMeta(options: LeasedMetaOptions): { leases: Leases; meta: 
     glimpsed: (glimpse, told) => meta.glimpsed(glimpse, told),
   });
   const meta: MetaClient = new MetaClient(session, new MetaCache((ino) => leases.holds(ino)));
+  const locks = new MountLocks({ service: () => meta, log: silentLogger });
   meta.onGrant = (ino, grant) => leases.granted(ino, grant);
   served.sink = {
     push: (body) => {
       if (options.isDead?.() === true) return;
       if (body.$case === 'recall') leases.recalled(body.value);
       if (body.$case === 'glimpse') leases.glimpsed(body.value);
+      if (body.$case === 'lockGranted') locks.granted(body.value.ticket);
     },
     close: () => undefined,
   };
-  return { leases, meta };
+  return { leases, locks, meta };
 }

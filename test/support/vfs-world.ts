@@ -96,7 +96,7 @@ export class VfsWorld {
     const { store, peer } = parts;
     const rgEpoch = asEpoch(parts.engine.groupsOf(peer)[0]?.epoch ?? 0n);
     store.setGroups([{ rg: GROUP, epoch: rgEpoch, primary: NODE, members: [NODE] }]);
-    const { leases, meta } = leasedMeta({
+    const { leases, locks, meta } = leasedMeta({
       session: { up: true, request: (op, id, _waiter, learn) => this.#request(op, id, learn) },
       served: this.#session,
       kernel: this.kernel,
@@ -124,6 +124,7 @@ export class VfsWorld {
     this.vfs = new Vfs({
       meta: this.meta,
       leases: this.leases,
+      locks,
       kernel: this.kernel,
       data,
       journal,

@@ -110,7 +110,7 @@ export class WorldNode {
         this.#request(op, id, learn),
     };
     const { clock, waitMs } = worlds;
-    const { leases, meta } = leasedMeta({
+    const { leases, locks, meta } = leasedMeta({
       session,
       served: mount,
       kernel: this.kernel,
@@ -122,7 +122,8 @@ export class WorldNode {
     this.data = mountData({ ...this.#shared(), client }, mine);
     const showAs = { uid: undefined, gid: undefined };
     const { data, kernel } = this;
-    this.vfs = new Vfs({ meta, leases, kernel, data, journal, clock, log: silentLogger, showAs });
+    const log = silentLogger;
+    this.vfs = new Vfs({ meta, leases, locks, kernel, data, journal, clock, log, showAs });
     this.fs = this.vfs.fs;
     this.home.onCut = (ino, size) => this.vfs.cutElsewhere(ino, size);
     this.home.onRemoved = (ino) => this.vfs.removedElsewhere(ino);

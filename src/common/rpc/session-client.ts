@@ -42,6 +42,16 @@ export interface Unanswered extends Pick<Pending, 'sinceMs' | 'waiter'> {
   readonly op: Operation | undefined;
 }
 
+/** They change nothing, and are as good in the session that comes after this one. */
+const LOOKS: ReadonlySet<string> = new Set([
+  'lookup',
+  'getattr',
+  'lease',
+  'readlink',
+  'readdir',
+  'statfs',
+  'testLock',
+]);
 /** Refused for the moment: the server is as good as away. */
 const UNAVAILABLE = 'unavailable';
 /** Another process of this node goes on; coming back would only end that one's session. */
@@ -242,6 +252,7 @@ export class SessionClient implements AsyncDisposable {
         return;
       case 'recall':
       case 'glimpse':
+      case 'lockGranted':
       case 'fence':
       case 'reclaim':
       case 'map':
@@ -261,7 +272,8 @@ export class SessionClient implements AsyncDisposable {
       this.#options.log.error('the metaserver gave up this session', {
         sid: safeInteger(before.sid),
       });
-      this.#failAll(new FsError('EIO', 'the metaserver gave up this session'));
+      const error = new FsError('EIO', 'the metaserver gave up this session');
+      this.#failAll(error, ({ request }) => !LOOKS.has(request.op?.$case ?? ''));
     }
     if (before !== undefined && before.serverEpoch !== welcome.serverEpoch) {
       // This server must hear it when it is true for it.

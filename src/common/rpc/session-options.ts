@@ -36,14 +36,15 @@ export interface SessionOptions {
 
 /**
  * What a request waits for: an answer of the metaserver, this machine's disk, the home of a file,
- * what was begun with the same file here before, or a lease.
+ * what was begun with the same file here before, a lease, or a lock that somebody has.
  */
 export type WaitsFor =
   | 'metaserver'
   | 'disk'
   | 'earlier'
   | `peer ${string}`
-  | { readonly lease: Ino };
+  | { readonly lease: Ino }
+  | { readonly lock: Ino };
 
 /** Who waits for a request: its interrupts, and what it shows it waits for. */
 export interface Waiter {

@@ -37,6 +37,14 @@ export function changeClaims(
   return [...all].filter((ino) => ino !== undefined).map((ino) => ({ ino, kind: 'exclusive' }));
 }
 
+/** No inode has this number, and so nobody has a lease on it. */
+const NOBODYS = 0 as Ino;
+
+/** To wait until every session has said what it holds (C13), and for nothing else. */
+export function settledClaims(): Claim[] {
+  return [{ ino: NOBODYS, kind: 'shared' }];
+}
+
 /** To be granted a lease. */
 export function leaseClaims(ino: Ino, kind: LeaseKind): Claim[] {
   return [{ ino, kind }];

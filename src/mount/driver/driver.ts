@@ -6,6 +6,7 @@
  * FsErrors, thrown or rejected; anything else is a bug and is answered EIO.
  */
 import type { Attr, Timespec } from '../../common/attr.ts';
+import type { Lock, LockPlace } from '../../common/core/locks.ts';
 import type { Fh, Ino } from '../../common/ids.ts';
 import type { WaitsFor } from '../../common/rpc/session-options.ts';
 
@@ -177,10 +178,11 @@ export interface FileOperations {
   read(context: RequestContext, fh: Fh, offset: number, target: Uint8Array): Result<number>;
   /** Takes all of it or throws. */
   write(context: RequestContext, write: WriteNode): Result<void>;
-  /** Every close(2): publishes size and times. */
-  flush(context: RequestContext, fh: Fh): Result<void>;
+  /** Every close(2) publishes size and times, and gives up what its process, `owner`, has locked. */
+  flush(context: RequestContext, fh: Fh, owner?: string): Result<void>;
   fsync(context: RequestContext, fh: Fh): Result<void>;
-  release(fh: Fh): Result<void>;
+  /** `flockOwner`: who locked it by flock(2), if anybody did. */
+  release(fh: Fh, flockOwner?: string): Result<void>;
   statfs(context: RequestContext): Result<StatFsResult>;
 }
 
@@ -197,4 +199,15 @@ export interface DirOperations {
   releasedir(fh: Fh): void;
 }
 
-export interface FileSystem extends NameOperations, FileOperations, DirOperations {}
+/** Advisory locks. An owner is a process or an open file, as the kernel numbers them. */
+export interface LockOperations {
+  /** A lock that is in the way of this one. Its pid is 0 where it is another machine's. */
+  getlk(context: RequestContext, lock: Lock): Result<Lock | undefined>;
+  setlk(context: RequestContext, lock: Lock, waits: boolean): Result<void>;
+  unlock(context: RequestContext, place: LockPlace): Result<void>;
+}
+
+export interface FileSystem extends NameOperations, FileOperations, DirOperations {
+  /** Without them the kernel locks by itself, for this machine alone. */
+  readonly locks?: LockOperations;
+}

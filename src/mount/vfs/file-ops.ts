@@ -58,6 +58,11 @@ interface WrittenAt {
 
 type ResizeChanges = AttrChanges & { readonly size: number; readonly nth?: 0 | 1 };
 
+/** @throws FsError EIO: it relied on locks that are lost, until all have closed it */
+function requireLocks({ ino, locksLost }: Inode): void {
+  if (locksLost) throw new FsError('EIO', `locks on ino ${ino} were lost`);
+}
+
 export class FileOps implements FileOperations {
   readonly #shared: VfsShared;
   readonly #handles = new HandleTable<FileHandle>();
@@ -163,6 +168,7 @@ export class FileOps implements FileOperations {
 
   read(context: RequestContext, fh: Fh, offset: number, target: Uint8Array): Result<number> {
     const { inode } = this.#handles.get(fh);
+    requireLocks(inode);
     return this.#leased(context, inode, 'shared', () => this.#read(context, inode, offset, target));
   }
 
@@ -173,6 +179,7 @@ export class FileOps implements FileOperations {
   #write(context: RequestContext, write: WriteNode, on: WrittenAt): Result<void> {
     const handle = this.#handles.get(write.fh);
     const { inode } = handle;
+    requireLocks(inode);
     if (write.mapped && inode.fencedStores)
       throw new FsError('EIO', `a late store to ${inode.ino}`);
     const tried = this.#leased(context, inode, 'exclusive', () =>
@@ -245,8 +252,27 @@ export class FileOps implements FileOperations {
     return written.then(() => undefined);
   }
 
-  flush(context: RequestContext, fh: Fh): Result<void> {
+  flush(context: RequestContext, fh: Fh, owner?: string): Result<void> {
     const handle = this.#handles.get(fh);
+    if (!this.#shared.locks.has(handle.inode.ino)) return this.#flush(context, handle);
+    return this.#flushAndUnlock(context, handle, owner);
+  }
+
+  /** Whatever comes of it, what this process has locked is given up then. */
+  async #flushAndUnlock(
+    context: RequestContext,
+    handle: FileHandle,
+    owner: string | undefined,
+  ): Promise<void> {
+    const { ino } = handle.inode;
+    try {
+      await this.#flush(context, handle);
+    } finally {
+      if (owner !== undefined) await this.#shared.locks.closed({ ino, kind: 'posix', owner });
+    }
+  }
+
+  #flush(context: RequestContext, handle: FileHandle): Result<void> {
     const { inode } = handle;
     reportLoss(handle);
     if (inode.dirty === undefined) return undefined;
@@ -260,11 +286,13 @@ export class FileOps implements FileOperations {
     reportLoss(handle);
   }
 
-  async release(fh: Fh): Promise<void> {
+  async release(fh: Fh, flockOwner?: string): Promise<void> {
     const handle = this.#handles.close(fh);
     if (handle === undefined) return;
     const { inode } = handle;
-    const { data, inodes, publisher, unlinked } = this.#shared;
+    const { data, inodes, locks, publisher, unlinked } = this.#shared;
+    const { ino } = inode;
+    if (flockOwner !== undefined) await locks.closed({ ino, kind: 'flock', owner: flockOwner });
     inode.opens--;
     if (handle.writes) inode.writers--;
     if (inode.writers === 0) {
@@ -272,6 +300,7 @@ export class FileOps implements FileOperations {
       this.#shared.leases.relaxSoon(inode.ino);
     }
     if (inode.opens > 0) return;
+    inode.locksLost = false;
     // What cannot be published now stays with the inode, for write-back.
     await publisher.tryPublish(inode);
     if (inode.opens > 0) return;

@@ -46,6 +46,8 @@ export class Inode {
   fenced = false;
   /** Stores through mappings may be older than what others wrote: it was evicted while open. */
   fencedStores = false;
+  /** Programs that have it open relied on locks that were lost with the session. */
+  locksLost = false;
   /** How often something written here was lost to others. */
   losses = 0;
   /** The metaserver was told that it is open here: it is told of the last close too. */

@@ -6,6 +6,7 @@ import type { FileData } from '../data/file-data.ts';
 import type { EntryResult, RequestContext, Result, StatResult } from '../driver/driver.ts';
 import type { KernelCache } from '../kernel-cache.ts';
 import type { Leases } from '../leases.ts';
+import type { MountLocks } from '../locks.ts';
 import type { MetaClient } from '../meta-client.ts';
 import type { Inode, InodeTable } from './inode.ts';
 import type { KernelCopy } from './kernel-copy.ts';
@@ -26,6 +27,7 @@ export interface VfsShared {
   readonly names: RecentNames;
   readonly meta: MetaClient;
   readonly leases: Leases;
+  readonly locks: MountLocks;
   readonly kernel: KernelCache;
   readonly data: FileData;
   readonly publisher: Publisher;

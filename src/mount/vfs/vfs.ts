@@ -13,11 +13,13 @@ import type { WriteJournal } from '../data/write-journal.ts';
 import type { FileSystem } from '../driver/driver.ts';
 import type { KernelCache } from '../kernel-cache.ts';
 import type { LeasedFiles, Leases } from '../leases.ts';
+import type { MountLocks } from '../locks.ts';
 import type { MetaClient } from '../meta-client.ts';
 import { adopt } from './adoption.ts';
 import { DirOps } from './dir-ops.ts';
 import { FileOps } from './file-ops.ts';
 import { InodeTable } from './inode.ts';
+import { LockOps } from './lock-ops.ts';
 import { NameOps } from './name-ops.ts';
 import { Publisher } from './publisher.ts';
 import { RecentNames } from './recent-names.ts';
@@ -27,6 +29,7 @@ import { UnlinkedCloser } from './unlinked-closer.ts';
 export interface VfsOptions {
   readonly meta: MetaClient;
   readonly leases: Leases;
+  readonly locks: MountLocks;
   readonly kernel: KernelCache;
   readonly data: FileData;
   readonly journal: WriteJournal;
@@ -66,8 +69,12 @@ export class Vfs {
     };
     this.#files = new FileOps(shared);
     options.leases.files = this.#leasedFiles(options.meta);
+    options.locks.onLost = (ino) => {
+      const inode = this.#inodes.get(ino);
+      if (inode !== undefined && inode.opens > 0) inode.locksLost = true;
+    };
     options.meta.cache.onAttr = (attr) => this.#inodes.get(attr.ino)?.update(attr);
-    this.fs = fileSystem(new NameOps(shared), this.#files, new DirOps(shared));
+    this.fs = fileSystem(new NameOps(shared), this.#files, new DirOps(shared), new LockOps(shared));
   }
 
   /** Files that programs have open here, as the metaserver is told now: of their last close too. */
@@ -191,7 +198,7 @@ export class Vfs {
   }
 }
 
-function fileSystem(names: NameOps, files: FileOps, dirs: DirOps): FileSystem {
+function fileSystem(names: NameOps, files: FileOps, dirs: DirOps, locks: LockOps): FileSystem {
   return {
     lookup: (context, parent, name) => names.lookup(context, parent, name),
     forget: (ino, count) => names.forget(ino, count),
@@ -208,13 +215,14 @@ function fileSystem(names: NameOps, files: FileOps, dirs: DirOps): FileSystem {
     create: (context, node) => files.create(context, node),
     read: (context, fh, offset, target) => files.read(context, fh, offset, target),
     write: (context, write) => files.write(context, write),
-    flush: (context, fh) => files.flush(context, fh),
+    flush: (context, fh, owner) => files.flush(context, fh, owner),
     fsync: (context, fh) => files.fsync(context, fh),
-    release: (fh) => files.release(fh),
+    release: (fh, flockOwner) => files.release(fh, flockOwner),
     statfs: (context) => files.statfs(context),
     opendir: (context, ino) => dirs.opendir(context, ino),
     readdir: (context, fh, options) => dirs.readdir(context, fh, options),
     remember: (attr) => dirs.remember(attr),
     releasedir: (fh) => dirs.releasedir(fh),
+    locks,
   };
 }

@@ -90,3 +90,13 @@ export const GETATTR_FH = 1;
 export const OPEN_KILL_SUIDGID = 1;
 export const WRITE_KILL_SUIDGID = 4;
 export const WRITE_CACHE = 1;
+
+/** fuse_file_lock.type */
+export const F_RDLCK = 0;
+export const F_WRLCK = 1;
+export const F_UNLCK = 2;
+/** fuse_lk_in.lk_flags: of flock(2). */
+export const LK_FLOCK = 1;
+export const LK_OUT_BYTES = 24;
+/** fuse_release_in.release_flags: what flock(2) locked through it goes. */
+export const RELEASE_FLOCK_UNLOCK = 2;

@@ -7,9 +7,11 @@ import { FsError } from '../../../common/errno.ts';
 /** Bits 0-31 are `flags`, 32-63 are `flags2` of fuse_init_in. */
 const CAPABILITY_BIT = {
   ASYNC_READ: 0,
+  POSIX_LOCKS: 1,
   ATOMIC_O_TRUNC: 3,
   BIG_WRITES: 5,
   DONT_MASK: 6,
+  FLOCK_LOCKS: 10,
   AUTO_INVAL_DATA: 12,
   DO_READDIRPLUS: 13,
   READDIRPLUS_AUTO: 14,
@@ -31,9 +33,11 @@ export type Capability = keyof typeof CAPABILITY_BIT;
 
 const NAMES = Object.keys(CAPABILITY_BIT) as Capability[];
 
-/** Taken whenever offered. Locks stay with the kernel; data it keeps is taken back by name. */
+/** Taken whenever offered. Data the kernel keeps is taken back by name. */
 const WANTED: readonly Capability[] = [
   'ASYNC_READ',
+  'POSIX_LOCKS',
+  'FLOCK_LOCKS',
   'ATOMIC_O_TRUNC',
   'BIG_WRITES',
   'DONT_MASK',
@@ -50,6 +54,9 @@ const WANTED: readonly Capability[] = [
   'INIT_EXT',
   'DIRECT_IO_ALLOW_MMAP',
 ];
+
+/** Else locks stay with the kernel. */
+export const LOCKING: readonly Capability[] = ['POSIX_LOCKS', 'FLOCK_LOCKS'];
 
 /** Without these the answers below would be misread; every kernel since 4.20 has them. */
 const REQUIRED: readonly Capability[] = ['ATOMIC_O_TRUNC', 'BIG_WRITES', 'DONT_MASK', 'MAX_PAGES'];
@@ -108,8 +115,15 @@ export interface InitOffer {
   readonly flags2: number;
 }
 
-/** @throws FsError EPROTO when the kernel is below the floor */
-export function negotiate(offer: InitOffer, mask: CapabilityMask): KernelCapabilities {
+/**
+ * @param unwanted what is not built behind it
+ * @throws FsError EPROTO when the kernel is below the floor
+ */
+export function negotiate(
+  offer: InitOffer,
+  mask: CapabilityMask,
+  unwanted: readonly Capability[] = [],
+): KernelCapabilities {
   const minor = Math.min(offer.minor, mask.minorMax);
   const offered = new Set<Capability>();
   for (const name of NAMES) {
@@ -122,7 +136,8 @@ export function negotiate(offer: InitOffer, mask: CapabilityMask): KernelCapabil
     const lacks = missing.length > 0 ? `, without ${missing.join(', ')}` : '';
     throw new FsError('EPROTO', `this kernel speaks FUSE 7.${minor}${lacks}; Linux 6.1 is needed`);
   }
-  return { minor, offered, taken: new Set(WANTED.filter((name) => offered.has(name))) };
+  const taken = WANTED.filter((name) => offered.has(name) && !unwanted.includes(name));
+  return { minor, offered, taken: new Set(taken) };
 }
 
 /** The two flag words of the INIT reply. */

@@ -6,7 +6,7 @@ import type { FuseSession } from '../../../../native/index.ts';
 import { ERRNO, FsError } from '../../../common/errno.ts';
 import type { Logger } from '../../../common/log.ts';
 import type { FileSystem, RequestContext, Result, StuckRequest } from '../driver.ts';
-import { OPCODE_NAMES, OUT_HEADER_BYTES } from './abi.ts';
+import { OPCODE, OPCODE_NAMES, OUT_HEADER_BYTES } from './abi.ts';
 import { ReplyWriter } from './reply.ts';
 import { RequestView } from './request.ts';
 
@@ -186,6 +186,8 @@ export class FuseConnection {
       const ms = Math.round(nowMs - request.sinceMs);
       if (ms < olderThanMs) break;
       const { nodeid, waitsFor } = request;
+      // As long as whoever has the lock pleases.
+      if (typeof waitsFor === 'object' && 'lock' in waitsFor) continue;
       found.push({ op: this.name(request), ms, ino: nodeid, for: waitsFor, context: request });
     }
     return found;
@@ -219,8 +221,14 @@ export class FuseConnection {
 
   /** Mutations below the oldest waiting request are answered; `unique` itself is not. */
   #acked(unique: number): number {
-    const oldest: number | undefined = this.#waiting.keys().next().value;
-    return Math.min(oldest ?? unique, unique, this.#lastUnique) - 1;
+    let oldest = unique;
+    for (const waiting of this.#waiting.values()) {
+      // It may wait for days, and changes nothing that could be asked for twice.
+      if (waiting.opcode === OPCODE.SETLKW) continue;
+      oldest = waiting.unique;
+      break;
+    }
+    return Math.min(oldest, unique, this.#lastUnique) - 1;
   }
 }
 

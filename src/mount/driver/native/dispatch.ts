@@ -8,6 +8,7 @@ import { OPCODE } from './abi.ts';
 import type { FuseConnection, KernelRequest } from './connection.ts';
 import * as dirs from './dir-ops.ts';
 import * as files from './file-ops.ts';
+import * as locks from './lock-ops.ts';
 import * as names from './name-ops.ts';
 
 type Handler = (fuse: FuseConnection, request: KernelRequest, slot: number) => void;
@@ -40,6 +41,9 @@ const HANDLERS: ReadonlyMap<number, Handler> = new Map<number, Handler>([
   [OPCODE.READDIRPLUS, dirs.readdirplus],
   [OPCODE.RELEASEDIR, dirs.releasedir],
   [OPCODE.FSYNCDIR, dirs.fsyncdir],
+  [OPCODE.GETLK, locks.getlk],
+  [OPCODE.SETLK, locks.setlk],
+  [OPCODE.SETLKW, locks.setlkw],
   [OPCODE.INTERRUPT, interrupt],
 ]);
 

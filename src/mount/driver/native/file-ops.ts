@@ -8,6 +8,7 @@ import {
   FOPEN,
   GETATTR_FH,
   OPEN_KILL_SUIDGID,
+  RELEASE_FLOCK_UNLOCK,
   WRITE_CACHE,
   WRITE_KILL_SUIDGID,
 } from './abi.ts';
@@ -139,7 +140,9 @@ export function write(fuse: FuseConnection, request: KernelRequest, slot: number
 }
 
 export function flush(fuse: FuseConnection, request: KernelRequest): void {
-  fuse.finish(request, fuse.fs.flush(request, fuse.view.fh(0)), nothing);
+  const { fs, view } = fuse;
+  view.need(24);
+  fuse.finish(request, fs.flush(request, view.fh(0), String(view.big(16))), nothing);
 }
 
 export function fsync(fuse: FuseConnection, request: KernelRequest): void {
@@ -147,7 +150,10 @@ export function fsync(fuse: FuseConnection, request: KernelRequest): void {
 }
 
 export function release(fuse: FuseConnection, request: KernelRequest): void {
-  fuse.finish(request, fuse.fs.release(fuse.view.fh(0)), nothing);
+  const { fs, view } = fuse;
+  view.need(24);
+  const unlocks = (view.u32(12) & RELEASE_FLOCK_UNLOCK) !== 0;
+  fuse.finish(request, fs.release(view.fh(0), unlocks ? String(view.big(16)) : undefined), nothing);
 }
 
 export function statfs(fuse: FuseConnection, request: KernelRequest): void {

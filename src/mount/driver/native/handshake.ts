@@ -4,6 +4,7 @@ import {
   type CapabilityMask,
   flagWords,
   type KernelCapabilities,
+  LOCKING,
   MAJOR,
   negotiate,
 } from './capabilities.ts';
@@ -40,7 +41,7 @@ export function answerInit(
     return undefined;
   }
   const offer = { minor: view.u32(4), flags: view.u32(12), flags2: initFlags2(fuse, place.length) };
-  const capabilities = negotiate(offer, mask);
+  const capabilities = negotiate(offer, mask, fuse.fs.locks === undefined ? LOCKING : []);
   const words = flagWords(capabilities.taken);
   reply.u32(4, capabilities.minor);
   reply.u32(8, MAX_READAHEAD_BYTES);

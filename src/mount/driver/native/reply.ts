@@ -60,6 +60,11 @@ export class ReplyWriter {
     this.u32(offset + 4, Math.floor(value / TWO_32) >>> 0);
   }
 
+  big(offset: number, value: bigint): void {
+    this.u32(offset, Number(value & 0xffff_ffffn));
+    this.u32(offset + 4, Number(value >> 32n));
+  }
+
   zero(offset: number, length: number): void {
     this.#bytes.fill(0, OUT_HEADER_BYTES + offset, OUT_HEADER_BYTES + offset + length);
   }

@@ -70,6 +70,12 @@ export class RequestView {
     return this.#number(IN_HEADER_BYTES + offset);
   }
 
+  /** A u64 as it is. */
+  big(offset: number): bigint {
+    const at = IN_HEADER_BYTES + offset;
+    return (BigInt(this.word(at + 4)) << 32n) | BigInt(this.word(at));
+  }
+
   /** A signed 64-bit number of seconds. */
   seconds(offset: number): number {
     const at = IN_HEADER_BYTES + offset;
