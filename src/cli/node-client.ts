@@ -1,6 +1,7 @@
 /** What commands ask a running node or metaserver; undefined always means that none listens. */
 import type { Address } from '../common/address.ts';
 import { callControl } from '../common/control-client.ts';
+import type { LockList } from '../common/core/listed-lock.ts';
 import { FsError } from '../common/errno.ts';
 import type { StatePaths } from '../common/state-paths.ts';
 import type { MountRequest } from '../mount/mounted.ts';
@@ -10,6 +11,8 @@ import { decodeAddress, fieldsOf } from './mount-request.ts';
 const STATUS_MS = 5_000;
 const STOP_MS = 5_000;
 const LISTEN_MS = 10_000;
+/** As long as a node waits for a metaserver that is away. */
+const LOCKS_MS = 65_000;
 /** The kernel's handshake, and the metaserver's answer before it. */
 const MOUNT_MS = 90_000;
 /** Dirty data goes to disk first. */
@@ -62,6 +65,13 @@ export async function postUnmount(
     timeoutMs,
   });
   return answer !== undefined;
+}
+
+/** @throws FsError ENOTCONN nothing is mounted · EIO the metaserver is away */
+export async function fetchLocks(paths: StatePaths): Promise<LockList | undefined> {
+  const call = { method: 'GET', path: '/locks', timeoutMs: LOCKS_MS } as const;
+  const answer = await callControl({ socketPath: paths.control, ...call });
+  return answer === undefined ? undefined : (answer as LockList);
 }
 
 export async function postFlush(paths: StatePaths): Promise<boolean> {

@@ -101,6 +101,7 @@ async function nodeOptions(
 function handlers(served: Served): Map<ControlRoute, ControlHandler> {
   return new Map<ControlRoute, ControlHandler>([
     ['GET /status', () => status(served)],
+    ['GET /locks', () => served.node.locks()],
     ['POST /mount', (body) => mount(served, body)],
     ['POST /listen', (body) => listen(served, body)],
     ['POST /unmount', (body) => unmount(served, body)],

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { addFlush } from './commands/flush.ts';
 import { addHelp } from './commands/help.ts';
 import { addInvite } from './commands/invite.ts';
+import { addLocks } from './commands/locks.ts';
 import { addMetaserver } from './commands/metaserver.ts';
 import { addMount } from './commands/mount.ts';
 import { addMountHelper } from './commands/mount-helper.ts';
@@ -38,6 +39,7 @@ export function buildProgram(environment: Environment): Command {
   addUnmount(program, environment);
   addInvite(program, environment);
   addStatus(program, environment);
+  addLocks(program, environment);
   addFlush(program, environment);
   addStop(program, environment);
   addMetaserver(program, environment);

@@ -4,6 +4,7 @@
  */
 import type { FileLock, Glimpse, RequestId } from '../../gen/meta.ts';
 import type { Attr, Timespec } from '../common/attr.ts';
+import { type ListedLock, shownEnd } from '../common/core/listed-lock.ts';
 import type { Lock, LockPlace } from '../common/core/locks.ts';
 import { FsError } from '../common/errno.ts';
 import { asIno, type Ino, safeInteger } from '../common/ids.ts';
@@ -361,6 +362,18 @@ export class MetaClient {
   /** @returns false when it does not wait */
   async cancelLock(ticket: bigint): Promise<boolean> {
     return (await this.#read('cancelLock', { $case: 'cancelLock', value: { ticket } })).cancelled;
+  }
+
+  /** Of every mount. */
+  async listLocks(): Promise<{ locks: Omit<ListedLock, 'path'>[]; truncated: boolean }> {
+    const reply = await this.#read('listLocks', { $case: 'listLocks', value: {} });
+    const locks = reply.locks.flatMap(({ lock, nodeName, waits }) => {
+      if (lock === undefined) return [];
+      const { end, ino, kind, pid, start, type } = lockFromWire(lock);
+      const range = { start: String(start), end: shownEnd(end) };
+      return [{ ino, kind, type, ...range, machine: nodeName, pid, waits }];
+    });
+    return { locks, truncated: reply.truncated };
   }
 
   async #read<Case extends OperationResult['$case']>(

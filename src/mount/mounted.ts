@@ -1,6 +1,7 @@
 /** One mount from its first request to the last: session, vfs and driver together. */
 import { MS_NODEV, MS_NOSUID, MS_RDONLY } from '../../native/index.ts';
 import type { Clock } from '../common/clock.ts';
+import type { LockList } from '../common/core/listed-lock.ts';
 import type { WaitingRequest } from '../common/core/waiting.ts';
 import { FsError } from '../common/errno.ts';
 import { type DisposeStack, within } from '../common/lifecycle.ts';
@@ -10,6 +11,7 @@ import type { SessionClient } from '../common/rpc/session-client.ts';
 import type { CapabilityMask } from './driver/native/capabilities.ts';
 import type { NativeKernelCache } from './driver/native/kernel-cache.ts';
 import { NativeDriver } from './driver/native/native-driver.ts';
+import type { MetaClient } from './meta-client.ts';
 import type { Vfs } from './vfs/vfs.ts';
 import { Watchdog } from './watchdog.ts';
 import { type Asking, WhoWaits } from './who-waits.ts';
@@ -40,6 +42,7 @@ export interface MountedOptions {
   readonly request: MountRequest;
   readonly source: string;
   readonly session: SessionClient;
+  readonly meta: MetaClient;
   readonly vfs: Vfs;
   readonly kernel: NativeKernelCache;
   /** Where the guardian reads what the kernel keeps. */
@@ -77,6 +80,7 @@ export class Mounted {
   readonly kernel: NativeKernelCache;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #meta: MetaClient;
   readonly #stack: DisposeStack;
   readonly #whoWaits: WhoWaits;
   #released: Promise<void> | undefined;
@@ -90,6 +94,7 @@ export class Mounted {
     this.kernel = options.kernel;
     this.#clock = options.clock;
     this.#log = options.log;
+    this.#meta = options.meta;
     this.#stack = options.stack;
     const bootMs = (): number => options.clock.bootMs();
     this.#whoWaits = new WhoWaits({ ...options, bootMs });
@@ -107,6 +112,13 @@ export class Mounted {
   async waiting(olderThanMs: number, metaserver: Asking): Promise<Waiting> {
     const stuck = this.driver.connection.stuck(olderThanMs);
     return { count: stuck.length, requests: await this.#whoWaits.explain(stuck, metaserver) };
+  }
+
+  /** Of every machine. @throws FsError EIO the metaserver is away */
+  async locks(): Promise<LockList> {
+    const { locks, truncated } = await this.#meta.listLocks();
+    const path = this.vfs.paths();
+    return { locks: locks.map((lock) => ({ ...lock, path: path(lock.ino) })), truncated };
   }
 
   /** Resolves when the kernel has accepted the mount. */

@@ -4,6 +4,7 @@
  */
 import { SessionKind } from '../../gen/meta.ts';
 import type { Address } from '../common/address.ts';
+import type { LockList } from '../common/core/listed-lock.ts';
 import { FsError } from '../common/errno.ts';
 import { DisposeStack, delay, TaskGroup, within } from '../common/lifecycle.ts';
 import { SessionClient } from '../common/rpc/session-client.ts';
@@ -106,6 +107,13 @@ export class DfsNode implements AsyncDisposable {
     await this.#member.peer.store.syncAll();
   }
 
+  /** Of every machine. @throws FsError ENOTCONN nothing is mounted · EIO the metaserver is away */
+  locks(): Promise<LockList> {
+    const mounted = this.#mounted;
+    if (mounted === undefined) throw new FsError('ENOTCONN', 'nothing is mounted here');
+    return mounted.locks();
+  }
+
   status(): Promise<NodeStatus> {
     return buildStatus({
       state: this.#options.state,
@@ -180,6 +188,7 @@ export class DfsNode implements AsyncDisposable {
       request,
       source: `dfs:${state.clusterName}`,
       session,
+      meta,
       vfs,
       kernel,
       cacheTable: statePaths(state.dir).kernelCache,
