@@ -1,17 +1,25 @@
 /** What the kernel keeps of a mount, and how it is made to forget. A driver implements it. */
 import type { Ino } from '../common/ids.ts';
+import type { ToldName } from './core/kept-names.ts';
+
+/** Where a name has gone. */
+export interface MovedName {
+  readonly newName: string;
+  /** There is a lease on its directory, which can be called back. */
+  readonly held: boolean;
+}
 
 export interface KernelCache {
   /**
    * The kernel is told a name in `dir`, which it may keep for `validMs` as far as leases go.
    * @returns how long it may: shorter where names cannot be taken back at once
    */
-  nameMs(dir: Ino, validMs: number): number;
+  nameMs(dir: Ino, told: ToldName, validMs: number): number;
   /**
    * A name goes from one directory to the other, and the kernel may keep it there as long as where it
-   * was. `held`: there is a lease on `to`. undefined: that is right. Resolves when it has forgotten.
+   * was. undefined: that is right. Resolves when it has forgotten.
    */
-  moved(from: Ino, to: Ino, held: boolean): Promise<void> | undefined;
+  moved(from: Ino, to: Ino, at: MovedName): Promise<void> | undefined;
   /**
    * The kernel is told something of this inode, or of names in it, under a lease that goes on for
    * `restMs`. @returns how long it may keep it, milliseconds

@@ -8,6 +8,7 @@ import { asIno, type Ino, safeInteger } from '../common/ids.ts';
 import type { Grant, LeaseKind } from '../common/lease.ts';
 import { type Deferred, deferred, delay } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
+import type { ToldName } from './core/kept-names.ts';
 import { type HolderEffect, LeaseHolder } from './core/lease-holder.ts';
 import type { RequestContext, Result } from './driver/driver.ts';
 import type { KernelCache } from './kernel-cache.ts';
@@ -115,15 +116,15 @@ export class Leases {
     return restMs < JEOPARDY_MS ? 0 : kernel.keepMs(ino, restMs);
   }
 
-  /** As validMs, for the names of a directory. */
-  nameValidMs(dir: Ino): number {
+  /** As validMs, for a name in a directory. */
+  nameValidMs(dir: Ino, told: ToldName): number {
     const validMs = this.validMs(dir);
-    return validMs === 0 ? 0 : this.#options.kernel.nameMs(dir, validMs);
+    return validMs === 0 ? 0 : this.#options.kernel.nameMs(dir, told, validMs);
   }
 
   /** A name has gone from one directory to the other. Resolves when nobody is told it unduly. */
-  nameMoved(from: Ino, to: Ino): Promise<void> | undefined {
-    return this.#options.kernel.moved(from, to, this.validMs(to) > 0);
+  nameMoved(from: Ino, to: Ino, newName: string): Promise<void> | undefined {
+    return this.#options.kernel.moved(from, to, { newName, held: this.validMs(to) > 0 });
   }
 
   /** `work` runs under a lease, which is not given up before its result is there. */

@@ -62,7 +62,7 @@ export class MountLocks {
     if (waits) this.#waiting.set(ticket, waiting);
     try {
       if (await this.#ask(lock, ticket, context)) await this.#wait(context, ticket, waiting);
-      this.#held.acquire(lock);
+      this.#held.put(lock);
     } finally {
       this.#waiting.delete(ticket);
       context.waitsFor = undefined;

@@ -50,6 +50,14 @@ export class MetaCache {
     return ino === undefined || ino === 'absent' ? ino : this.attr(ino);
   }
 
+  /**
+   * The name leads there as far as this mount knows, and it will be told when that changes: it was
+   * learned under the lease that is held now.
+   */
+  isNamed(dir: Ino, name: string, found: Ino | 'absent'): boolean {
+    return this.#holds(dir) && this.#names.get(dir)?.get(name) === found;
+  }
+
   /** Names known in a directory. */
   names(dir: Ino): string[] {
     return [...(this.#names.get(dir)?.keys() ?? [])];
@@ -96,7 +104,7 @@ export class MetaCache {
       case 'link':
         this.#put(reply.value.parent);
         this.#put(reply.value.attr);
-        if (op.$case === 'link') this.#unname(op.value.newParent, op.value.newName);
+        if (op.$case === 'link') this.#linked(op.value, reply.value.attr);
         return;
       case 'remove':
         if (op.$case === 'remove') this.#removed(op.value, reply.value);
@@ -124,6 +132,10 @@ export class MetaCache {
     const name = nameFromBytes(entry.name);
     if (attr === undefined || name === '.' || name === '..') return;
     this.#name(asIno(entry.parent), name, asIno(attr.ino));
+  }
+
+  #linked({ newName, newParent }: OperationValue<'link'>, attr?: WireAttr): void {
+    if (attr !== undefined) this.#name(asIno(newParent), nameFromBytes(newName), asIno(attr.ino));
   }
 
   #removed(op: OperationValue<'remove'>, { parent, attr }: ResultValue<'remove'>): void {

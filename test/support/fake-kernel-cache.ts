@@ -12,7 +12,7 @@ export class FakeKernelCache implements KernelCache {
   /** Sizes it was told by themselves. */
   readonly grown: number[] = [];
 
-  nameMs(_dir: Ino, validMs: number): number {
+  nameMs(_dir: Ino, _told: unknown, validMs: number): number {
     return validMs;
   }
 

@@ -79,6 +79,11 @@ export class LockTable<T> {
     return outcome;
   }
 
+  /** What was granted elsewhere, so that nobody can be in its way. */
+  put(lock: Lock): void {
+    this.#put(this.#of(lock.ino), lock);
+  }
+
   release(place: LockPlace): void {
     const locks = this.#inodes.get(place.ino);
     if (locks === undefined) return;

@@ -1,6 +1,6 @@
 /**
- * In which directories the kernel may keep names, and when it has to be made to forget them all:
- * rule C20 of docs/PROTOCOL.md. Without time and effects of its own.
+ * Which names the kernel may keep, and how it has to be made to forget them: rule C20 of
+ * docs/PROTOCOL.md. Without time and effects of its own.
  */
 import { BoundedMap } from '../../common/core/bounded-map.ts';
 import type { Ino } from '../../common/ids.ts';
@@ -10,9 +10,11 @@ const SHY_MIN_MS = 4_000;
 const SHY_MAX_MS = 64_000;
 /** A directory that is called back again within so many times that is left alone for twice as long. */
 const AGAIN = 8;
-/** So long after names were called back a directory that is new here is left alone at first. */
+/** So long after names were called back new directories, and names of directories, are left alone. */
 const BUSY_MS = 60_000;
 const DIRECTORIES_MAX = 16_384;
+/** More are forgotten with all others. */
+const NAMES_MAX = 64;
 
 /** Until when names in a directory are not told, and for how long that was decided. */
 interface Shy {
@@ -22,24 +24,38 @@ interface Shy {
 
 const QUIET: Shy = { ms: 0, untilMs: 0 };
 
+/** What is told of a name. */
+export interface ToldName {
+  readonly name: string;
+  /** It leads to a directory, which may be somebody's working directory. */
+  readonly isDirectory: boolean;
+}
+
+/** What the kernel has to forget: these names in the directory, or every name of the mount. */
+export type Forgotten = 'nothing' | 'everything' | ReadonlySet<string>;
+
 export class KeptNames {
-  /** Names in them may be kept, as far as this mount knows. */
-  readonly #told = new Set<Ino>();
+  /** Directories with names that may be kept, as far as this mount knows. */
+  readonly #told = new Map<Ino, Set<string> | 'many'>();
   /** Whether the kernel knows them at the moment or not. */
   readonly #known = new BoundedMap<Ino, Shy>(DIRECTORIES_MAX);
+  /** The kernel is being made to forget names in them, one by one. */
+  readonly #takingBack = new Set<Ino>();
   #busyUntilMs = 0;
 
   /** A name in the directory is told under a lease. @returns whether the kernel may keep it */
-  tell(dir: Ino, nowMs: number): boolean {
+  tell(dir: Ino, { isDirectory, name }: ToldName, nowMs: number): boolean {
+    const isBusy = nowMs < this.#busyUntilMs;
+    if (isBusy && isDirectory) return false;
     const known = this.#known.get(dir);
     if (known === undefined) {
-      if (nowMs < this.#busyUntilMs) {
+      if (isBusy) {
         this.avoid(dir, nowMs, SHY_MIN_MS);
         return false;
       }
       this.#known.set(dir, QUIET);
     } else if (nowMs < known.untilMs) return false;
-    this.mark(dir);
+    this.mark(dir, isBusy ? name : undefined);
     return true;
   }
 
@@ -48,26 +64,42 @@ export class KeptNames {
    * @param held there is a lease on `to`, which can be called back
    * @returns whether every name has to be forgotten for it
    */
-  moved(from: Ino, to: Ino, held: boolean): boolean {
-    if (!this.#told.has(from)) return false;
-    if (held) this.mark(to);
+  moved(from: Ino, to: Ino, { held, newName }: { held: boolean; newName: string }): boolean {
+    // What is being taken back there would escape.
+    if (this.#takingBack.has(from)) return true;
+    const told = this.#told.get(from);
+    if (told === undefined) return false;
+    if (held) this.mark(to, told === 'many' ? undefined : newName);
     return !held;
   }
 
-  /** Names in it may be kept. */
-  mark(dir: Ino): void {
-    this.#told.add(dir);
+  /** The kernel may keep a name there. @param name undefined: any */
+  mark(dir: Ino, name?: string): void {
+    const told = this.#told.get(dir);
+    if (told === 'many') return;
+    const names = told ?? new Set<string>();
+    if (name === undefined || names.size >= NAMES_MAX) this.#told.set(dir, 'many');
+    else this.#told.set(dir, names.add(name));
   }
 
-  /** The lease on a directory is called back. @returns whether there may be names to forget */
-  recalled(dir: Ino, nowMs: number): boolean {
-    const isTold = this.#told.has(dir);
+  /** The lease on a directory is called back. @returns what there is to forget */
+  recalled(dir: Ino, nowMs: number): Forgotten {
+    const told = this.#told.get(dir);
     const { ms, untilMs } = this.#known.get(dir) ?? QUIET;
     const isRecent = nowMs < untilMs + AGAIN * ms;
-    if (!isTold && !isRecent) return false;
+    if (told === undefined && !isRecent) return 'nothing';
     this.#busyUntilMs = nowMs + BUSY_MS;
     this.avoid(dir, nowMs, isRecent ? Math.min(2 * ms, SHY_MAX_MS) : SHY_MIN_MS);
-    return isTold;
+    this.#told.delete(dir);
+    if (told === 'many') return 'everything';
+    if (told === undefined) return 'nothing';
+    this.#takingBack.add(dir);
+    return told;
+  }
+
+  /** What recalled() named is forgotten. */
+  takenBack(dir: Ino): void {
+    this.#takingBack.delete(dir);
   }
 
   /** Names in the directory are not told for so long: it is hard to make the kernel forget them. */

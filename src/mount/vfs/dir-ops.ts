@@ -59,18 +59,22 @@ export class DirOps implements DirOperations {
     const handle = this.#handles.get(fh);
     if (handle.inode.gone) return [];
     const page = await this.#page(context, handle, options);
-    const { leases } = this.#shared;
+    const { leases, meta } = this.#shared;
     const dir = handle.inode.ino;
     const listed = page.entries.filter((entry) => entry.cookie > options.cookie);
     const entries = await Promise.all(
       listed.map(async (entry): Promise<DirEntryResult> => {
         this.#shared.names.set(handle.inode.ino, entry.name, entry.ino);
+        const told = { name: entry.name, isDirectory: entry.type === S_IFDIR };
         const stat = entry.attr && (await listedStat(this.#shared, entry.attr));
         return {
           ...entry,
           stat,
           get entryValidMs() {
-            return leases.lseqOf(dir) === page.lseq ? leases.nameValidMs(dir) : 0;
+            const isNow = leases.lseqOf(dir) === page.lseq;
+            return isNow && meta.cache.isNamed(dir, entry.name, entry.ino)
+              ? leases.nameValidMs(dir, told)
+              : 0;
           },
         };
       }),

@@ -149,7 +149,7 @@ export class FileOps implements FileOperations {
         if (existed && (node.flags & O_TRUNC) !== 0) {
           await this.#setattr(context, inode, { size: 0, killSuidGid: true, nth: 1 });
         }
-        const entry = await changedEntryStat(this.#shared, node.parent, inode);
+        const entry = await changedEntryStat(this.#shared, node, inode);
         return {
           fh: opened.fh,
           directIo: opened.directIo,

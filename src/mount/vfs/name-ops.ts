@@ -29,10 +29,10 @@ export class NameOps implements NameOperations {
   lookup(context: RequestContext, parent: Ino, name: string): Result<EntryResult | AbsentResult> {
     const { inodes, meta, names } = this.#shared;
     const known = meta.cache.lookup(parent, name);
-    if (known === 'absent') return this.#absent(parent);
+    if (known === 'absent') return this.#absent(parent, name);
     if (known === undefined) return this.#lookup(context, parent, name);
     names.set(parent, name, known.ino);
-    return entryResult(this.#shared, parent, inodes.remember(known));
+    return entryResult(this.#shared, { parent, name }, inodes.remember(known));
   }
 
   async #lookup(
@@ -49,21 +49,23 @@ export class NameOps implements NameOperations {
       const attr = await meta.lookup(context, parent, name, options);
       const inode = this.#shared.inodes.remember(attr);
       names.set(parent, name, inode.ino);
-      return await entryResult(this.#shared, parent, inode);
+      return await entryResult(this.#shared, { parent, name }, inode);
     } catch (error) {
       names.delete(parent, name);
       const isAbsent = error instanceof FsError && error.code === 'ENOENT';
-      if (isAbsent && meta.cache.lookup(parent, name) === 'absent') return this.#absent(parent);
+      if (isAbsent && meta.cache.lookup(parent, name) === 'absent')
+        return this.#absent(parent, name);
       throw error;
     }
   }
 
-  #absent(parent: Ino): AbsentResult {
-    const { leases } = this.#shared;
+  #absent(parent: Ino, name: string): AbsentResult {
+    const { leases, meta } = this.#shared;
     return {
       absent: true,
       get entryValidMs() {
-        return leases.nameValidMs(parent);
+        if (!meta.cache.isNamed(parent, name, 'absent')) return 0;
+        return leases.nameValidMs(parent, { name, isDirectory: false });
       },
     };
   }
@@ -122,8 +124,8 @@ export class NameOps implements NameOperations {
     names.set(node.newParent, node.newName, attr.ino);
     if (!isExchange) names.delete(node.parent, node.name);
     else if (replaced !== undefined) names.set(node.parent, node.name, replaced.attr.ino);
-    await leases.nameMoved(node.parent, node.newParent);
-    if (isExchange) await leases.nameMoved(node.newParent, node.parent);
+    await leases.nameMoved(node.parent, node.newParent, node.newName);
+    if (isExchange) await leases.nameMoved(node.newParent, node.parent, node.name);
   }
 
   async link(
@@ -132,7 +134,7 @@ export class NameOps implements NameOperations {
   ): Promise<EntryResult> {
     const inode = this.#shared.inodes.remember(await this.#shared.meta.link(context, node));
     this.#shared.names.set(node.newParent, node.newName, inode.ino);
-    return changedEntry(this.#shared, node.newParent, inode);
+    return changedEntry(this.#shared, { parent: node.newParent, name: node.newName }, inode);
   }
 
   async #make(
@@ -143,7 +145,7 @@ export class NameOps implements NameOperations {
     const inode = this.#shared.inodes.remember(attr);
     if (isRegular(attr.mode)) this.#shared.data.of(inode).created(inode.ino);
     this.#shared.names.set(node.parent, node.name, inode.ino);
-    return changedEntry(this.#shared, node.parent, inode);
+    return changedEntry(this.#shared, node, inode);
   }
 
   async #remove(

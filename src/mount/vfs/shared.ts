@@ -1,5 +1,5 @@
 /** What the operation families of the vfs share. */
-import type { Attr } from '../../common/attr.ts';
+import { type Attr, isDirectory } from '../../common/attr.ts';
 import type { Clock } from '../../common/clock.ts';
 import type { Ino } from '../../common/ids.ts';
 import type { FileData } from '../data/file-data.ts';
@@ -76,28 +76,42 @@ export function listedStat(shared: VfsShared, attr: Attr): Result<StatResult> {
   return statResult(shared, known ?? { attr: held });
 }
 
-/** An entry of directory `parent` for the kernel, which owes one forget for it from now on. */
-export function entryResult(shared: VfsShared, parent: Ino, inode: Inode): Result<EntryResult> {
+/** A name, and the directory it is in. */
+export interface NamePlace {
+  readonly parent: Ino;
+  readonly name: string;
+}
+
+/** An entry for the kernel, which owes one forget for it from now on. */
+export function entryResult(
+  shared: VfsShared,
+  place: NamePlace,
+  inode: Inode,
+): Result<EntryResult> {
   const stat = statResult(shared, inode);
   if (stat instanceof Promise) {
-    return withLookup(shared, inode, async () => entryOf(shared, parent, await stat));
+    return withLookup(shared, inode, async () => entryOf(shared, place, await stat));
   }
   inode.lookups++;
-  return entryOf(shared, parent, stat);
+  return entryOf(shared, place, stat);
 }
 
 /** As entryResult, of what was changed for it. */
-export function changedEntry(shared: VfsShared, parent: Ino, inode: Inode): Promise<EntryResult> {
-  return withLookup(shared, inode, () => changedEntryStat(shared, parent, inode));
+export function changedEntry(
+  shared: VfsShared,
+  place: NamePlace,
+  inode: Inode,
+): Promise<EntryResult> {
+  return withLookup(shared, inode, () => changedEntryStat(shared, place, inode));
 }
 
 /** As changedEntry, the reference is counted by the caller. */
 export async function changedEntryStat(
   shared: VfsShared,
-  parent: Ino,
+  place: NamePlace,
   inode: Inode,
 ): Promise<EntryResult> {
-  return entryOf(shared, parent, changedStat(await statResult(shared, inode)));
+  return entryOf(shared, place, changedStat(await statResult(shared, inode)));
 }
 
 /**
@@ -108,7 +122,12 @@ export function changedStat({ attr, blocks }: StatResult): StatResult {
   return { attr, blocks, attrValidMs: 0 };
 }
 
-function entryOf({ leases }: VfsShared, parent: Ino, stat: StatResult): EntryResult {
+function entryOf(
+  { leases, meta }: VfsShared,
+  { name, parent }: NamePlace,
+  stat: StatResult,
+): EntryResult {
+  const isDir = isDirectory(stat.attr.mode);
   return {
     attr: stat.attr,
     blocks: stat.blocks,
@@ -116,7 +135,8 @@ function entryOf({ leases }: VfsShared, parent: Ino, stat: StatResult): EntryRes
       return stat.attrValidMs;
     },
     get entryValidMs() {
-      return leases.nameValidMs(parent);
+      if (!meta.cache.isNamed(parent, name, stat.attr.ino)) return 0;
+      return leases.nameValidMs(parent, { name, isDirectory: isDir });
     },
   };
 }

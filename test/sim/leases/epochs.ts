@@ -5,6 +5,9 @@ import { isDirectory } from './messages.ts';
 import type { Mount } from './mount.ts';
 import type { World } from './world.ts';
 
+/** As in the mount. */
+const IN_THE_WAY_MS = 5;
+
 export class Epochs {
   readonly #world: World;
   readonly #mount: Mount;
@@ -20,15 +23,17 @@ export class Epochs {
   }
 
   /** A name in the directory is told that may be kept for so long. @returns how long it is */
-  tell(dir: Ino, ttlMs: number): number {
-    if (ttlMs === 0 || this.#kept.tell(dir, this.#world.queue.nowMs)) return ttlMs;
+  tell(dir: Ino, name: number, ttlMs: number): number {
+    const told = { name: String(name), isDirectory: false };
+    if (ttlMs === 0 || this.#kept.tell(dir, told, this.#world.queue.nowMs)) return ttlMs;
     this.#world.tally.count('C20 told without validity');
     return 0;
   }
 
   /** The kernel takes a name from one directory to the other, when it is answered. */
-  moved(from: Ino, to: Ino, then: () => void): void {
-    if (this.#kept.moved(from, to, this.#mount.ttlMs(to) > 0)) {
+  moved(from: Ino, to: Ino, newName: number, then: () => void): void {
+    const held = this.#mount.ttlMs(to) > 0;
+    if (this.#kept.moved(from, to, { held, newName: String(newName) })) {
       this.#world.tally.count('C20 moved where nobody calls back');
       this.#increase(then);
     } else this.#wait(then);
@@ -36,9 +41,36 @@ export class Epochs {
 
   /** The lease on the inode is called back. */
   purge(ino: Ino, done: () => void): void {
-    if (!isDirectory(ino)) done();
-    else if (this.#kept.recalled(ino, this.#world.queue.nowMs)) this.#increase(done);
-    else this.#wait(done);
+    const forgotten = isDirectory(ino)
+      ? this.#kept.recalled(ino, this.#world.queue.nowMs)
+      : undefined;
+    if (forgotten === undefined) done();
+    else if (forgotten === 'everything') this.#increase(done);
+    else if (forgotten === 'nothing') this.#wait(done);
+    else
+      this.#forgetThese(ino, forgotten, () => {
+        this.#kept.takenBack(ino);
+        this.#wait(done);
+      });
+  }
+
+  /** One by one, unless a request in that directory is in the way. */
+  #forgetThese(dir: Ino, names: ReadonlySet<string>, done: () => void): void {
+    const { queue, random, tally } = this.#world;
+    const forget = (): void => {
+      for (const name of names) this.#mount.kernel.dropEntry(dir, Number(name));
+    };
+    if (random.chance(0.1)) {
+      tally.count('C20 names that cannot be taken back');
+      queue.after(IN_THE_WAY_MS, () => this.#mount.node.run(() => this.#increase(done)));
+      queue.after(2 * IN_THE_WAY_MS * random.next(), () => this.#mount.tellKernel(forget));
+      return;
+    }
+    tally.count('C20 names taken back');
+    this.#mount.tellKernel(() => {
+      forget();
+      this.#mount.tellKernel(() => this.#mount.node.run(done));
+    });
   }
 
   /** Every name is being forgotten by other means. */

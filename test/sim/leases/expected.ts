@@ -19,6 +19,8 @@ export const EXPECTED: readonly string[] = [
   'C18 read again',
   'C20 epoch',
   'C20 moved where nobody calls back',
+  'C20 names taken back',
+  'C20 names that cannot be taken back',
   'C20 told without validity',
   'C20 waits for an epoch',
   'C3 no grant',

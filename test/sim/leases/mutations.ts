@@ -9,7 +9,7 @@ import type { Ino, SessionId } from '../../../src/common/ids.ts';
 import type { Grant, LeaseKind } from '../../../src/common/lease.ts';
 import { Glimpses } from '../../../src/metaserver/core/glimpses.ts';
 import { LeaseTable, type Release } from '../../../src/metaserver/core/leases.ts';
-import { KeptNames } from '../../../src/mount/core/kept-names.ts';
+import { type Forgotten, KeptNames } from '../../../src/mount/core/kept-names.ts';
 import { type HolderEffect, LeaseHolder } from '../../../src/mount/core/lease-holder.ts';
 import { Fences } from '../../../src/peer/core/fences.ts';
 import { type Parts, REAL } from './parts.ts';
@@ -109,9 +109,9 @@ class ForgetfulTable extends LeaseTable {
 }
 
 class HeedlessNames extends KeptNames {
-  override recalled(dir: Ino, nowMs: number): boolean {
-    super.recalled(dir, nowMs);
-    return false;
+  override recalled(...given: Parameters<KeptNames['recalled']>): Forgotten {
+    super.recalled(...given);
+    return 'nothing';
   }
 }
 
@@ -124,8 +124,8 @@ class SettledNames extends KeptNames {
 
 /** Takes every directory for one that is called back. */
 class TrustfulNames extends KeptNames {
-  override moved(from: Ino, to: Ino): boolean {
-    return super.moved(from, to, true);
+  override moved(from: Ino, to: Ino, { newName }: { newName: string }): boolean {
+    return super.moved(from, to, { held: true, newName });
   }
 }
 
@@ -313,6 +313,10 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a name moves where no lease is held (C20)',
     parts: () => ({ ...REAL, keptNames: () => new TrustfulNames() }),
+  },
+  {
+    name: 'a name is told that was learned under an earlier lease (C20)',
+    parts: () => ({ ...REAL, isNamed: () => true }),
   },
   {
     name: 'a recall does not wait until the names of others are forgotten (C20)',

@@ -6,7 +6,7 @@ import { KeptNames } from '../../../src/mount/core/kept-names.ts';
 import { LeaseHolder } from '../../../src/mount/core/lease-holder.ts';
 import { Fences } from '../../../src/peer/core/fences.ts';
 import type { Kernel } from './kernel.ts';
-import { type DataCall, isDirectory } from './messages.ts';
+import { type DataCall, type Entry, isDirectory } from './messages.ts';
 import type { Mount } from './mount.ts';
 import type { Outcome } from './operations.ts';
 import { SERVER_LEASE_MS } from './sessions.ts';
@@ -35,6 +35,8 @@ export interface Parts {
   unsettle(kernel: Kernel, ino: Ino): void;
   /** In which directories the kernel may keep names. */
   keptNames(): KeptNames;
+  /** A name that is told was learned under the lease that is held now. */
+  isNamed(mount: Mount, dir: Ino, name: number, entry: Entry): boolean;
   /** Who has no names to take back waits until those of others are. */
   readonly waitsForEpochs: boolean;
   /** What is told while the kernel forgets every name is not taken for forgotten. */
@@ -71,6 +73,9 @@ export const REAL: Parts = {
   },
   unsettle: (kernel, ino) => kernel.forgetAttr(ino),
   keptNames: () => new KeptNames(),
+  isNamed: (mount, dir, name, { ino }) => {
+    return mount.holds(dir) && mount.names.get(dir)?.get(name)?.ino === ino;
+  },
   waitsForEpochs: true,
   tellsDuringEpochs: true,
   forgetNames: (mount, dir) => {

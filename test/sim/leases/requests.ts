@@ -236,6 +236,12 @@ function entryAnswer(mount: Mount, entry: Entry, entryMs: number, attr: Attr | u
   return { entry, entryMs, attr: shown, attrMs: 0 };
 }
 
+/** Worked out when it is answered: the lease may have been another one when the name was learned. */
+function nameMs(mount: Mount, dir: Ino, name: number, entry: Entry): number {
+  const isNamed = mount.world.parts.isNamed(mount, dir, name, entry);
+  return isNamed ? mount.epochs.tell(dir, name, mount.ttlMs(dir)) : 0;
+}
+
 function lookup(mount: Mount, upcall: Of<'lookup'>): void {
   const { dir, name } = upcall;
   const known = mount.holds(dir) ? mount.names.get(dir)?.get(name) : undefined;
@@ -243,7 +249,7 @@ function lookup(mount: Mount, upcall: Of<'lookup'>): void {
     const attr = known.ino !== 0 && mount.holds(known.ino) ? mount.attrs.get(known.ino) : undefined;
     if (known.ino === 0 || attr !== undefined) {
       mount.world.tally.count('lookup from memory');
-      const answer = entryAnswer(mount, known, mount.epochs.tell(dir, mount.ttlMs(dir)), attr);
+      const answer = entryAnswer(mount, known, nameMs(mount, dir, name, known), attr);
       mount.answer(upcall, { ...answer, attrMs: known.ino === 0 ? 0 : mount.attrMs(known.ino) });
       return;
     }
@@ -251,8 +257,7 @@ function lookup(mount: Mount, upcall: Of<'lookup'>): void {
   mount.link.request({ op: 'lookup', dir, name }, (reply) => {
     remember(mount, reply);
     const entry = reply.names[0]?.entry ?? { ino: 0, version: 0 };
-    const entryMs = mount.isCurrent(dir, reply) ? mount.epochs.tell(dir, mount.ttlMs(dir)) : 0;
-    const answer = entryAnswer(mount, entry, entryMs, reply.attr);
+    const answer = entryAnswer(mount, entry, nameMs(mount, dir, name, entry), reply.attr);
     const isCurrent = entry.ino !== 0 && mount.isCurrent(entry.ino, reply);
     mount.answer(upcall, { ...answer, attrMs: isCurrent ? mount.attrMs(entry.ino) : 0 });
   });
@@ -304,8 +309,8 @@ function readdir(mount: Mount, upcall: Of<'readdir'>): void {
   const { dir } = upcall;
   mount.link.request({ op: 'readdir', dir }, (reply) => {
     remember(mount, reply);
-    const entryMs = mount.isCurrent(dir, reply) ? mount.epochs.tell(dir, mount.ttlMs(dir)) : 0;
-    mount.answer(upcall, { names: reply.names, entryMs });
+    const each = reply.names.map(({ name, entry }) => nameMs(mount, dir, name, entry));
+    mount.answer(upcall, { names: reply.names, entryMs: Math.min(...each, Infinity) });
   });
 }
 
@@ -334,7 +339,9 @@ function requestChange(
       upcall.made = answer;
       use(mount, answer.ino, 'exclusive', upcall);
     } else if (upcall.kind === 'rename') {
-      mount.epochs.moved(upcall.dir, upcall.newDir, () => mount.answer(upcall, answer));
+      mount.epochs.moved(upcall.dir, upcall.newDir, upcall.newName, () =>
+        mount.answer(upcall, answer),
+      );
     } else mount.answer(upcall, answer);
   });
 }
@@ -344,8 +351,7 @@ function make(mount: Mount, upcall: Of<'make'>): void {
   requestChange(mount, upcall, { op: 'make', dir, name }, (reply) => {
     if (reply.error !== undefined || reply.ino === 0) return {};
     const entry = reply.names[0]?.entry ?? { ino: 0, version: 0 };
-    const entryMs = mount.isCurrent(dir, reply) ? mount.epochs.tell(dir, mount.ttlMs(dir)) : 0;
-    return { ...entryAnswer(mount, entry, entryMs, undefined), ino: reply.ino };
+    return { entry, ino: reply.ino };
   });
 }
 
@@ -363,7 +369,9 @@ function openMade(mount: Mount, upcall: Of<'make'>, { ino, ...made }: Answer): v
     return;
   }
   const fh = mount.handles.open(ino, true, mount.generation);
-  finish(mount, ino, upcall, { ...made, ino, fh });
+  const { dir, name } = upcall;
+  const entryMs = made.entry === undefined ? 0 : nameMs(mount, dir, name, made.entry);
+  finish(mount, ino, upcall, { ...made, entryMs, ino, fh });
 }
 
 function remove(mount: Mount, upcall: Of<'remove'> | Of<'rename'>): void {

@@ -6,14 +6,16 @@ import { constants } from 'node:os';
 import type { FuseNotifier } from '../../../../native/index.ts';
 import type { Ino } from '../../../common/ids.ts';
 import { delay } from '../../../common/lifecycle.ts';
-import { KeptNames } from '../../core/kept-names.ts';
-import type { KernelCache } from '../../kernel-cache.ts';
+import { KeptNames, type ToldName } from '../../core/kept-names.ts';
+import type { KernelCache, MovedName } from '../../kernel-cache.ts';
 import type { KernelCacheTable } from './kernel-cache-table.ts';
 
 /** As good as for ever: a guardian takes it back when this process cannot. */
 const WATCHED_MS = 3_600_000;
 /** Where nobody could take it back. */
 const UNWATCHED_MS = 5_000;
+/** Names that cannot be taken back within this are forgotten with all others. */
+const IN_THE_WAY_MS = 5;
 /** Without INC_EPOCH names are waited out when they cannot be taken back at once. */
 const SHORT_NAME_MS = 1_000;
 
@@ -68,25 +70,25 @@ export class NativeKernelCache implements KernelCache {
     this.#connection?.notifier.close();
   }
 
-  nameMs(dir: Ino, validMs: number): number {
+  nameMs(dir: Ino, told: ToldName, validMs: number): number {
     const nowMs = this.#bootMs();
-    if (!this.#names.tell(dir, nowMs)) return 0;
+    if (!this.#names.tell(dir, told, nowMs)) return 0;
     if (this.#connection?.incEpoch === true) return validMs;
     this.#nameToldMs.set(dir, nowMs);
     return Math.min(validMs, SHORT_NAME_MS);
   }
 
-  moved(from: Ino, to: Ino, held: boolean): Promise<void> | undefined {
+  moved(from: Ino, to: Ino, at: MovedName): Promise<void> | undefined {
     const connection = this.#connection;
     if (connection === undefined) return undefined;
     if (connection.incEpoch) {
       // Nor is it answered while the kernel forgets where the name comes from.
-      return this.#names.moved(from, to, held) ? this.#incEpoch(connection) : this.#epochs;
+      return this.#names.moved(from, to, at) ? this.#incEpoch(connection) : this.#epochs;
     }
     const nowMs = this.#bootMs();
     const leftMs = this.#shortMs(from, nowMs);
     if (leftMs <= 0) return undefined;
-    if (!held) return delay(leftMs);
+    if (!at.held) return delay(leftMs);
     this.#names.mark(to);
     this.#nameToldMs.set(to, nowMs);
     this.#movedInto.add(to);
@@ -184,9 +186,32 @@ export class NativeKernelCache implements KernelCache {
   }
 
   async #forgetNamesOf(connection: KernelConnection, dir: Ino): Promise<void> {
-    const isTold = this.#names.recalled(dir, this.#bootMs());
-    if (connection.incEpoch) await (isTold ? this.#incEpoch(connection) : this.#epochs);
-    else if (isTold) await this.#forgetEachName(connection, dir);
+    const names = this.#names.recalled(dir, this.#bootMs());
+    if (!connection.incEpoch) {
+      if (names !== 'nothing') await this.#forgetEachName(connection, dir);
+    } else if (names === 'everything') await this.#incEpoch(connection);
+    else {
+      if (names !== 'nothing') await this.#forgetThese(connection, dir, names);
+      await this.#epochs;
+    }
+  }
+
+  /** One by one, which leaves other names alone; all at once where that cannot be done soon. */
+  async #forgetThese(
+    connection: KernelConnection,
+    dir: Ino,
+    names: ReadonlySet<string>,
+  ): Promise<void> {
+    this.#count('name', names.size);
+    const { notifier } = connection;
+    const each = async (): Promise<boolean> => {
+      for (const name of names) await notifier.invalEntry(dir, Buffer.from(name, 'latin1'));
+      return true;
+    };
+    // A request of our own in that directory may be in the way, and wait for whoever calls.
+    const done = await Promise.race([each(), delay(IN_THE_WAY_MS)]);
+    if (done === undefined) await this.#incEpoch(connection);
+    this.#names.takenBack(dir);
   }
 
   /** Without INC_EPOCH. */
