@@ -137,10 +137,6 @@ export class MetaEngine {
       find: (sid) => table.find(sid),
       onOverdue: (session) => evict(session),
     });
-    const locks = new LockDesk({
-      find: (sid) => table.find(sid),
-      nameOf: (nodeId) => membership.nameOf(nodeId),
-    });
     const evict = (session: Session): void => {
       if (session.ended) return;
       log.warn('a mount is evicted', { sid: session.sid, node: session.nodeId });
@@ -148,6 +144,12 @@ export class MetaEngine {
         log.error('a mount could not be evicted', { error });
       });
     };
+    const locks = new LockDesk({
+      clock,
+      find: (sid) => table.find(sid),
+      nameOf: (nodeId) => membership.nameOf(nodeId),
+      onOverdue: (session) => evict(session),
+    });
     const evictions = new Evictions({
       clock,
       log,
@@ -240,6 +242,7 @@ export class MetaEngine {
   sweep(): void {
     this.#parts.membership.sweep();
     this.#parts.desk.sweep();
+    this.#parts.locks.sweep();
     this.#parts.evictions.sweep();
   }
 

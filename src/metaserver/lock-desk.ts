@@ -3,10 +3,11 @@
  * a restart the mounts say what they have before anybody else is served.
  */
 import type * as wire from '../../gen/meta.ts';
+import type { Clock } from '../common/clock.ts';
 import { type Lock, LockTable, WHOLE_FILE } from '../common/core/locks.ts';
 import { FsError } from '../common/errno.ts';
 import type { NodeId, SessionId } from '../common/ids.ts';
-import type { Session } from './session.ts';
+import { isGone, type Session } from './session.ts';
 import { EMPTY_RESULT, inoOf, type Result } from './wire.ts';
 
 export type LockOp = Extract<
@@ -15,8 +16,11 @@ export type LockOp = Extract<
 >;
 
 export interface LockDeskOptions {
+  readonly clock: Clock;
   find(sid: SessionId): Session | undefined;
   nameOf(nodeId: NodeId): string;
+  /** It is in somebody's way, and nothing was heard of it for too long. */
+  onOverdue(session: Session): void;
 }
 
 /** Of all mounts together. */
@@ -39,6 +43,17 @@ export class LockDesk {
       return this.#run(session, op);
     } finally {
       this.#send();
+    }
+  }
+
+  /** To be called once a second: who has what others wait for, and is gone, is noticed then. */
+  sweep(): void {
+    const sids = new Set([...this.#table.waitedFor()].map(sidOf));
+    for (const sid of sids) {
+      const session = this.#options.find(sid);
+      if (session !== undefined && isGone(session, this.#options.clock.bootMs())) {
+        this.#options.onOverdue(session);
+      }
     }
   }
 

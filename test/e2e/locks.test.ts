@@ -8,6 +8,7 @@ import { spawn } from 'node:child_process';
 import { resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { LockList } from '../../src/common/core/listed-lock.ts';
 import { type ClusterNode, TestCluster } from '../support/cluster.ts';
 import { expectOk, run } from '../support/dfs.ts';
 import { until } from '../support/processes.ts';
@@ -104,6 +105,17 @@ test('locks hold on three machines', { skip }, async (t) => {
     const third = Holder.start(sub, three, '-x');
     await sleep(300);
     assert.equal(second.has || third.has, false);
+    const list = expectOk(await one.dfs.cli(['locks', '--json']), 'dfs locks');
+    const { locks } = JSON.parse(list.stdout) as LockList;
+    const shown = locks.map(({ kind, machine, path, type, waits }) => ({
+      text: `${kind} ${type} ${path} ${machine}`,
+      waits,
+    }));
+    assert.deepEqual(shown, [
+      { text: `flock write lock ${one.name}`, waits: false },
+      { text: `flock write lock ${two.name}`, waits: true },
+      { text: `flock write lock ${three.name}`, waits: true },
+    ]);
     holder.end();
     await second.untilHas();
     assert.equal(third.has, false);
@@ -179,4 +191,46 @@ except OSError as error:
     waiting.end();
     await cluster.untilWhole('the machine is back', GONE_MS);
   });
+
+  await t.test(
+    'who lost a lock with its machine is told, until the file is closed',
+    async (sub) => {
+      const script = `
+import fcntl, os, sys
+file = os.open("lock", os.O_RDWR)
+fcntl.flock(file, fcntl.LOCK_EX)
+print("has", flush=True)
+sys.stdin.readline()
+for call in (lambda: os.pread(file, 1, 0), lambda: os.pwrite(file, b"x", 0)):
+    try: print(call(), flush=True)
+    except OSError as error: print(error.strerror, flush=True)
+os.close(file)
+file = os.open("lock", os.O_RDWR)
+print(os.pwrite(file, b"x", 0), flush=True)
+`;
+      const child = spawn('python3', ['-c', script], {
+        cwd: two.dfs.mountpoint,
+        stdio: ['pipe', 'pipe', 'inherit'],
+      });
+      sub.after(() => child.kill('SIGKILL'));
+      let said = '';
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        said += text;
+      });
+      await until('it is locked', () => said === 'has\n');
+      const pid = await two.dfs.pid('node');
+      process.kill(pid, 'SIGSTOP');
+      const waiting = Holder.start(sub, three, '-x');
+      try {
+        await waiting.untilHas(GONE_MS);
+      } finally {
+        process.kill(pid, 'SIGCONT');
+      }
+      await cluster.untilWhole('the machine is back', GONE_MS);
+      child.stdin.write('\n');
+      await until('it has tried', () => said.split('\n').length === 5, LOCK_MS);
+      assert.equal(said, 'has\nInput/output error\nInput/output error\n1\n');
+      waiting.end();
+    },
+  );
 });

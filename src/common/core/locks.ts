@@ -131,6 +131,15 @@ export class LockTable<T> {
     }
   }
 
+  /** Owners of what others wait for. */
+  waitedFor(): Set<string> {
+    const owners = new Set<string>();
+    for (const { waiting } of this.#inodes.values()) {
+      for (const { lock } of waiting) for (const owner of this.#inTheWay(lock)) owners.add(owner);
+    }
+    return owners;
+  }
+
   /** Who has locks, and who waits in which order. */
   *all(): Iterable<{ readonly lock: Lock; readonly waits: boolean }> {
     for (const { held, waiting } of this.#inodes.values()) {

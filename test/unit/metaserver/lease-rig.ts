@@ -74,6 +74,7 @@ export class LeaseMount implements SessionSink {
 
   push(body: Body): void {
     if (body.$case === 'glimpse') this.#glimpsed(body.value);
+    if (body.$case === 'lockGranted') this.log.push(`locked ${body.value.ticket}`);
     if (body.$case !== 'recall') return;
     const { ino, lseq, keepShared } = body.value;
     const stale = lseq === this.#lseqs.get(ino) ? '' : ' of an unknown lease';
