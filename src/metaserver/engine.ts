@@ -262,6 +262,7 @@ export class MetaEngine {
   attach(session: Session, push: (inos: readonly number[]) => void): void {
     if (session.kind !== 'peer') {
       this.#parts.desk.attach(session);
+      this.#parts.locks.attach(session);
       return;
     }
     this.#parts.membership.attach(session);

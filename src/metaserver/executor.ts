@@ -122,6 +122,14 @@ interface AskedPage {
 
 /** Replies stay below 256 KiB with the longest names and attributes. */
 const ENTRIES_MAX = 512;
+const LOCK_OPS: ReadonlySet<string> = new Set<LockOp['$case']>([
+  'lock',
+  'unlock',
+  'testLock',
+  'cancelLock',
+  'listLocks',
+  'returnLocks',
+]);
 /** A repeat of these is harmless, so they may come without a request id. */
 const REPEATABLE: ReadonlySet<string> = new Set(['flushAttr', 'closeUnlinked', 'reclaimDone']);
 
@@ -147,7 +155,8 @@ export class Executor {
       return false;
     }
     const run = (unpublished?: Unpublished): void => {
-      this.#execute(session, request, answer, unpublished);
+      if (isLockOp(op)) this.#lock(session, op, answer);
+      else this.#execute(session, request, answer, unpublished);
     };
     if (session.kind !== 'mount') {
       run();
@@ -198,6 +207,15 @@ export class Executor {
     const leases = session.kind === 'mount' && !session.ended;
     const wanted = leases ? wantedOf(request, done.result) : [];
     this.#answer(session, view, done.reply, wanted, answer);
+  }
+
+  /** Answered now, or when another mount has said what it has locked. Nothing has to be durable. */
+  #lock(session: Session, op: LockOp, answer: Answer): void {
+    const done = (outcome: Result | FsError): void => {
+      answer(outcome instanceof FsError ? encodeError(outcome) : encodeResult(outcome));
+    };
+    if (session.ended) done(new FsError('ESTALE', `session ${session.sid} has ended`));
+    else this.#options.locks.submit({ session, op, done });
   }
 
   /** Grants what goes with the reply now, and sends both when they are durable. */
@@ -251,7 +269,8 @@ export class Executor {
       case 'testLock':
       case 'cancelLock':
       case 'listLocks':
-        return whole(this.#options.locks.run(session, op));
+      case 'returnLocks':
+        throw new FsError('EPROTO', 'locks are decided about elsewhere');
       case 'release':
         this.#options.desk.release(session, releasesOf(op.value));
         return whole(EMPTY_RESULT);
@@ -403,6 +422,10 @@ export class Executor {
       : [];
     this.#answer(session, view, encodeResult(result), wanted, answer);
   }
+}
+
+function isLockOp(op: Op | undefined): op is LockOp {
+  return op !== undefined && LOCK_OPS.has(op.$case);
 }
 
 function whole(result: Result): Done {

@@ -60,6 +60,7 @@ export function claimsOf(txn: Txn, op: Op | undefined): Claim[] {
     case 'unlock':
     case 'cancelLock':
     case 'listLocks':
+    case 'returnLocks':
     case 'readlink':
     case 'readdir':
     case 'flushAttr':

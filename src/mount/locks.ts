@@ -1,6 +1,6 @@
 /**
  * The advisory locks of one mount: asked for at the metaserver, waited for here, and said again to
- * one that began anew. Rules L1 to L5 of docs/PROTOCOL.md.
+ * one that began anew. Rules L1 to L6 of docs/PROTOCOL.md.
  */
 import { type Lock, type LockPlace, LockTable, WHOLE_FILE } from '../common/core/locks.ts';
 import { FsError } from '../common/errno.ts';
@@ -8,16 +8,31 @@ import type { Ino } from '../common/ids.ts';
 import { type Deferred, deferred } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import type { RequestContext } from './driver/driver.ts';
-import type { LockQuestion } from './meta-client.ts';
+
+/** How a lock is asked for. */
+export interface LockQuestion {
+  /** It waits, and this is told when it is granted; 0: it does not wait. */
+  readonly ticket: bigint;
+  /** It was granted by a metaserver that began anew since. */
+  readonly again?: boolean;
+}
+
+/** What became of a lock that was asked for. */
+export interface LockAnswer {
+  readonly waits: boolean;
+  /** This mount decides about locks of the file from now on, until it is called back. */
+  readonly delegation: bigint | undefined;
+}
 
 /** What the metaserver is asked. */
 export interface LockService {
-  /** @returns whether it waits */
-  lock(lock: Lock, how: LockQuestion, waiter?: RequestContext): Promise<boolean>;
+  lock(lock: Lock, how: LockQuestion, waiter?: RequestContext): Promise<LockAnswer>;
   unlock(place: LockPlace): Promise<void>;
   testLock(lock: Lock, waiter: RequestContext): Promise<Lock | undefined>;
   /** @returns false when it does not wait */
   cancelLock(ticket: bigint): Promise<boolean>;
+  /** @param delegation undefined: none that is known here */
+  returnLocks(ino: Ino, delegation: bigint | undefined, locks: readonly Lock[]): Promise<void>;
 }
 
 /** Nothing of this must stay behind. */
@@ -35,33 +50,42 @@ interface Waiting {
 /** With any other error nobody knows what became of it. */
 const ANSWERS: ReadonlySet<string> = new Set(['EAGAIN', 'EDEADLK', 'EINVAL', 'ENOLCK']);
 
+export interface MountLocksOptions {
+  readonly log: Logger;
+  service(): LockService;
+  /** The leases of this mount have not run out: what was delegated to it still is. */
+  isValid(): boolean;
+}
+
 export class MountLocks {
   /** Programs that use this file rely on locks that are lost. */
   onLost: (ino: Ino) => void = () => undefined;
-  readonly #service: () => LockService;
-  readonly #log: Logger;
+  readonly #options: MountLocksOptions;
+  /** What is locked here; about files that are delegated it decides. */
   #held = new LockTable<never>();
+  readonly #delegated = new Map<Ino, bigint>();
+  /** Of one file one thing after another is asked: the answer may delegate it. */
+  readonly #turns = new Map<Ino, Promise<unknown>>();
   readonly #waiting = new Map<bigint, Waiting>();
   /** To be unlocked before anything else is asked. */
   #owed: Owed[] = [];
   #settling: Promise<void> | undefined;
   #nextTicket = 1n;
 
-  constructor(options: { service(): LockService; readonly log: Logger }) {
-    this.#service = () => options.service();
-    this.#log = options.log;
+  constructor(options: MountLocksOptions) {
+    this.#options = options;
   }
 
   /** @throws FsError EAGAIN somebody has it, EDEADLK, EINTR, EIO the metaserver is away */
   async lock(context: RequestContext, lock: Lock, waits: boolean): Promise<void> {
     await this.#settleOwed();
-    // A conversion of flock(2) gives up what it had, also when it fails.
-    if (lock.kind === 'flock') this.#held.release(lock);
     const ticket = waits ? this.#nextTicket++ : 0n;
     const waiting: Waiting = { lock, granted: deferred() };
     if (waits) this.#waiting.set(ticket, waiting);
     try {
-      if (await this.#ask(lock, ticket, context)) await this.#wait(context, ticket, waiting);
+      const isLater = await this.#inTurn(lock.ino, () => this.#acquire(context, lock, ticket));
+      if (!isLater) return;
+      await this.#wait(context, ticket, waiting);
       this.#held.put(lock);
     } finally {
       this.#waiting.delete(ticket);
@@ -69,11 +93,29 @@ export class MountLocks {
     }
   }
 
+  /** @returns whether it has to be waited for */
+  async #acquire(context: RequestContext, lock: Lock, ticket: bigint): Promise<boolean> {
+    if (this.#decides(lock.ino)) {
+      if (this.#held.acquire(lock) === 'granted') return false;
+      if (ticket === 0n) throw new FsError('EAGAIN', `ino ${lock.ino} is locked here`);
+    }
+    // Who waits does so at the metaserver, which knows of everybody who waits.
+    if (this.#delegated.has(lock.ino)) await this.#giveBack(lock.ino);
+    // A conversion of flock(2) gives up what it had, also when it fails.
+    if (lock.kind === 'flock') this.#held.release(lock);
+    const { delegation, waits } = await this.#ask(lock, ticket, context);
+    if (delegation !== undefined) this.#delegated.set(lock.ino, delegation);
+    if (!waits) this.#held.put(lock);
+    return waits;
+  }
+
   /** What is not locked here need not be unlocked. Others may see it a while later. */
   async unlock(place: LockPlace): Promise<void> {
     if (!this.#held.owns(place)) return;
+    const isOurs = this.#decides(place.ino);
     // A metaserver that begins anew meanwhile must not hear of it.
     this.#held.release(place);
+    if (isOurs) return;
     this.#owed.push({ place, ticket: 0n });
     try {
       await this.#settleOwed();
@@ -94,8 +136,22 @@ export class MountLocks {
   }
 
   /** A lock in the way of this one. */
-  test(context: RequestContext, lock: Lock): Promise<Lock | undefined> {
+  async test(context: RequestContext, lock: Lock): Promise<Lock | undefined> {
+    if (this.#decides(lock.ino)) return this.#held.test(lock);
     return this.#service().testLock(lock, context);
+  }
+
+  /** Somebody else asks about locks of this file. */
+  recalled(ino: Ino): void {
+    this.#inTurn(ino, () => this.#giveBack(ino)).catch((error: unknown) => {
+      // It calls again on the next stream.
+      this.#log.debug('locks were not given back', { ino, error });
+    });
+  }
+
+  /** The metaserver began anew: it has delegated nothing. */
+  restarted(): void {
+    this.#delegated.clear();
   }
 
   granted(ticket: bigint): void {
@@ -132,6 +188,7 @@ export class MountLocks {
   evicted(): void {
     const inos = [...this.#held.all()].map(({ lock }) => lock.ino);
     this.#held = new LockTable();
+    this.#delegated.clear();
     this.#owed = [];
     this.#lose(inos);
   }
@@ -141,6 +198,37 @@ export class MountLocks {
       this.#log.warn('locks are lost', { ino });
       this.onLost(ino);
     }
+  }
+
+  #decides(ino: Ino): boolean {
+    return this.#delegated.has(ino) && this.#options.isValid();
+  }
+
+  #inTurn<T>(ino: Ino, work: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(ino) ?? Promise.resolve();
+    const done = before.then(work);
+    const turn = done
+      .catch(() => undefined)
+      .finally(() => {
+        if (this.#turns.get(ino) === turn) this.#turns.delete(ino);
+      });
+    this.#turns.set(ino, turn);
+    return done;
+  }
+
+  async #giveBack(ino: Ino): Promise<void> {
+    const delegation = this.#delegated.get(ino);
+    this.#delegated.delete(ino);
+    const locks = [...this.#held.all()].map(({ lock }) => lock).filter((lock) => lock.ino === ino);
+    await this.#service().returnLocks(ino, delegation, locks);
+  }
+
+  get #log(): Logger {
+    return this.#options.log;
+  }
+
+  #service(): LockService {
+    return this.#options.service();
   }
 
   /** One after the other: what is locked once more meanwhile must not be unlocked by an old one. */
@@ -161,7 +249,7 @@ export class MountLocks {
   }
 
   /** Without an answer it may have been granted. */
-  async #ask(lock: Lock, ticket: bigint, context: RequestContext): Promise<boolean> {
+  async #ask(lock: Lock, ticket: bigint, context: RequestContext): Promise<LockAnswer> {
     try {
       return await this.#service().lock(lock, { ticket }, context);
     } catch (error) {
@@ -179,7 +267,8 @@ export class MountLocks {
   }
 
   async #askAgain(ticket: bigint, { lock, granted }: Waiting): Promise<void> {
-    if (!(await this.#service().lock(lock, { ticket }))) granted.resolve();
+    const { waits } = await this.#service().lock(lock, { ticket });
+    if (!waits) granted.resolve();
   }
 
   async #wait(context: RequestContext, ticket: bigint, { lock, granted }: Waiting): Promise<void> {

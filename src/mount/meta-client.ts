@@ -19,6 +19,7 @@ import type {
 } from '../common/rpc/session-client.ts';
 import type { HomeState } from './data/data-path.ts';
 import type { AttrChanges, MakeNode, RenameNode, RequestContext } from './driver/driver.ts';
+import type { LockAnswer, LockQuestion } from './locks.ts';
 import { MetaCache } from './meta-cache.ts';
 
 type ResultOf<Case extends OperationResult['$case']> = Extract<
@@ -97,14 +98,6 @@ export interface LeaseRelease {
 export interface Unpublished {
   readonly end: number;
   readonly mtime: Timespec;
-}
-
-/** How a lock is asked for. */
-export interface LockQuestion {
-  /** It waits, and this is told when it is granted; 0: it does not wait. */
-  readonly ticket: bigint;
-  /** It was granted by a metaserver that began anew since. */
-  readonly again?: boolean;
 }
 
 /** Looks that go without a lease on what they look at. */
@@ -335,14 +328,29 @@ export class MetaClient {
     await this.#read('empty', { $case: 'closeUnlinked', value });
   }
 
-  /** @returns whether it waits. @throws FsError EAGAIN, EDEADLK, ENOLCK */
+  /** @throws FsError EAGAIN, EDEADLK, ENOLCK */
   async lock(
     lock: Lock,
     { ticket, again }: LockQuestion,
     waiter?: RequestContext,
-  ): Promise<boolean> {
+  ): Promise<LockAnswer> {
     const value = { lock: lockToWire(lock), ticket, again: again ?? false };
-    return (await this.#read('lock', { $case: 'lock', value }, waiter)).waits;
+    const { delegation, waits } = await this.#read('lock', { $case: 'lock', value }, waiter);
+    return { waits, delegation: delegation === 0n ? undefined : delegation };
+  }
+
+  /** @param delegation undefined: none that is known here */
+  async returnLocks(
+    ino: Ino,
+    delegation: bigint | undefined,
+    locks: readonly Lock[],
+  ): Promise<void> {
+    const value = {
+      ino: BigInt(ino),
+      delegation: delegation ?? 0n,
+      locks: locks.map(lockToWire),
+    };
+    await this.#read('empty', { $case: 'returnLocks', value });
   }
 
   async unlock(place: LockPlace): Promise<void> {

@@ -5,7 +5,7 @@
  */
 import type { ServerFrame, Welcome } from '../../gen/meta.ts';
 import { FsError } from '../common/errno.ts';
-import { safeInteger } from '../common/ids.ts';
+import { asIno, safeInteger } from '../common/ids.ts';
 import { delay, TaskGroup } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import type { SessionClient } from '../common/rpc/session-client.ts';
@@ -72,7 +72,11 @@ export class MountLeases implements AsyncDisposable {
       },
     });
     this.#cache = new MetaCache((ino) => this.leases.holds(ino));
-    this.locks = new MountLocks({ service: () => this.#known(), log });
+    this.locks = new MountLocks({
+      service: () => this.#known(),
+      isValid: () => bootMs() < this.#endMs(),
+      log,
+    });
   }
 
   /**
@@ -112,6 +116,7 @@ export class MountLeases implements AsyncDisposable {
     journal.welcomed(this.#instance, safeInteger(sid));
     if (before === undefined) return;
     if (before.sid === sid && before.epoch !== serverEpoch) {
+      this.locks.restarted();
       this.#tasks.run(() => this.#letGo(serverEpoch));
       return;
     }
@@ -121,6 +126,7 @@ export class MountLeases implements AsyncDisposable {
 
   onPush({ body }: ServerFrame): void {
     if (body?.$case === 'glimpse') this.leases.glimpsed(body.value);
+    if (body?.$case === 'lockRecall') this.locks.recalled(asIno(body.value.ino));
     if (body?.$case === 'lockGranted') this.locks.granted(body.value.ticket);
     if (body?.$case !== 'recall') return;
     if (this.#early === undefined) this.leases.recalled(body.value);

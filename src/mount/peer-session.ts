@@ -107,6 +107,7 @@ export class PeerSession {
       case 'refusal':
       case 'recall':
       case 'lockGranted':
+      case 'lockRecall':
       case 'glimpse':
       case undefined:
         // The session's own affair.

@@ -6,7 +6,7 @@ import { shrunk, simulate } from './leases/simulate.ts';
 import { Tally } from './tally.ts';
 
 const STEPS = 500;
-const MUTATION_SEEDS = 4000;
+const MUTATION_SEEDS = 12_000;
 
 for (const { name, parts } of MUTATIONS) {
   it(`notices when ${name}`, async (t) => {

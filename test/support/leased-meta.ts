@@ -1,5 +1,6 @@
 /** The leases and locks of a mount whose session is a stand-in, wired as a mount does it. */
 import type { Clock } from '../../src/common/clock.ts';
+import { asIno } from '../../src/common/ids.ts';
 import { silentLogger } from '../../src/common/log.ts';
 import type { Session } from '../../src/metaserver/session.ts';
 import type { KernelCache } from '../../src/mount/kernel-cache.ts';
@@ -39,13 +40,14 @@ export function leasedMeta(options: LeasedMetaOptions): {
     glimpsed: (glimpse, told) => meta.glimpsed(glimpse, told),
   });
   const meta: MetaClient = new MetaClient(session, new MetaCache((ino) => leases.holds(ino)));
-  const locks = new MountLocks({ service: () => meta, log: silentLogger });
+  const locks = new MountLocks({ service: () => meta, isValid: () => true, log: silentLogger });
   meta.onGrant = (ino, grant) => leases.granted(ino, grant);
   served.sink = {
     push: (body) => {
       if (options.isDead?.() === true) return;
       if (body.$case === 'recall') leases.recalled(body.value);
       if (body.$case === 'glimpse') leases.glimpsed(body.value);
+      if (body.$case === 'lockRecall') locks.recalled(asIno(body.value.ino));
       if (body.$case === 'lockGranted') locks.granted(body.value.ticket);
     },
     close: () => undefined,

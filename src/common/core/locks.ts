@@ -119,9 +119,16 @@ export class LockTable<T> {
     return held.some((lock) => isSame(lock, place) && overlap(lock, place));
   }
 
-  /** Everything of these owners goes, also what they wait for. */
-  drop(isGone: (owner: string) => boolean): void {
+  /** Nobody else has locked the file, or waits for it. */
+  areAll(ino: Ino, isOwn: (owner: string) => boolean): boolean {
+    const { held, waiting } = this.#inodes.get(ino) ?? { held: [], waiting: [] };
+    return waiting.length === 0 && held.every(({ owner }) => isOwn(owner));
+  }
+
+  /** Everything of these owners goes, also what they wait for; of one file only, when named. */
+  drop(isGone: (owner: string) => boolean, only?: Ino): void {
     for (const [ino, locks] of this.#inodes) {
+      if (only !== undefined && ino !== only) continue;
       this.#setHeld(
         locks,
         locks.held.filter(({ owner }) => !isGone(owner)),

@@ -253,6 +253,7 @@ export class SessionClient implements AsyncDisposable {
       case 'recall':
       case 'glimpse':
       case 'lockGranted':
+      case 'lockRecall':
       case 'fence':
       case 'reclaim':
       case 'map':

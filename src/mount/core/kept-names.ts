@@ -5,13 +5,18 @@
 import { BoundedMap } from '../../common/core/bounded-map.ts';
 import type { Ino } from '../../common/ids.ts';
 
-/** After names were called back the kernel is told none to keep for so long, at first. */
-const SHY_MIN_MS = 4_000;
-const SHY_MAX_MS = 64_000;
+/** How long names are left alone, milliseconds. */
+export interface Reserve {
+  /** After names of a directory were called back, at first. */
+  readonly shyMs: number;
+  readonly shyMsMax: number;
+  /** After any were: new directories, and names of directories. */
+  readonly busyMs: number;
+}
+
+const RESERVE: Reserve = { shyMs: 4_000, shyMsMax: 64_000, busyMs: 60_000 };
 /** A directory that is called back again within so many times that is left alone for twice as long. */
 const AGAIN = 8;
-/** So long after names were called back new directories, and names of directories, are left alone. */
-const BUSY_MS = 60_000;
 const DIRECTORIES_MAX = 16_384;
 /** More are forgotten with all others. */
 const NAMES_MAX = 64;
@@ -41,7 +46,12 @@ export class KeptNames {
   readonly #known = new BoundedMap<Ino, Shy>(DIRECTORIES_MAX);
   /** The kernel is being made to forget names in them, one by one. */
   readonly #takingBack = new Set<Ino>();
+  readonly #reserve: Reserve;
   #busyUntilMs = 0;
+
+  constructor(reserve = RESERVE) {
+    this.#reserve = reserve;
+  }
 
   /** A name in the directory is told under a lease. @returns whether the kernel may keep it */
   tell(dir: Ino, { isDirectory, name }: ToldName, nowMs: number): boolean {
@@ -50,7 +60,7 @@ export class KeptNames {
     const known = this.#known.get(dir);
     if (known === undefined) {
       if (isBusy) {
-        this.avoid(dir, nowMs, SHY_MIN_MS);
+        this.#leave(dir, nowMs, this.#reserve.shyMs);
         return false;
       }
       this.#known.set(dir, QUIET);
@@ -88,8 +98,9 @@ export class KeptNames {
     const { ms, untilMs } = this.#known.get(dir) ?? QUIET;
     const isRecent = nowMs < untilMs + AGAIN * ms;
     if (told === undefined && !isRecent) return 'nothing';
-    this.#busyUntilMs = nowMs + BUSY_MS;
-    this.avoid(dir, nowMs, isRecent ? Math.min(2 * ms, SHY_MAX_MS) : SHY_MIN_MS);
+    const { busyMs, shyMs, shyMsMax } = this.#reserve;
+    this.#busyUntilMs = nowMs + busyMs;
+    this.#leave(dir, nowMs, isRecent ? Math.min(2 * ms, shyMsMax) : shyMs);
     this.#told.delete(dir);
     if (told === 'many') return 'everything';
     if (told === undefined) return 'nothing';
@@ -103,8 +114,8 @@ export class KeptNames {
   }
 
   /** Names in the directory are not told for so long: it is hard to make the kernel forget them. */
-  avoid(dir: Ino, nowMs: number, ms = SHY_MAX_MS): void {
-    this.#known.set(dir, { ms, untilMs: nowMs + ms });
+  avoid(dir: Ino, nowMs: number): void {
+    this.#leave(dir, nowMs, this.#reserve.shyMsMax);
   }
 
   /** The kernel is told to forget every name: what it was told before is not kept. */
@@ -115,5 +126,9 @@ export class KeptNames {
   /** Names in this directory have been forgotten, or the kernel has dropped it. */
   emptied(dir: Ino): void {
     this.#told.delete(dir);
+  }
+
+  #leave(dir: Ino, nowMs: number, ms: number): void {
+    this.#known.set(dir, { ms, untilMs: nowMs + ms });
   }
 }

@@ -12,7 +12,7 @@ import { LeaseTable, type Release } from '../../../src/metaserver/core/leases.ts
 import { type Forgotten, KeptNames } from '../../../src/mount/core/kept-names.ts';
 import { type HolderEffect, LeaseHolder } from '../../../src/mount/core/lease-holder.ts';
 import { Fences } from '../../../src/peer/core/fences.ts';
-import { type Parts, REAL } from './parts.ts';
+import { type Parts, REAL, RESERVE } from './parts.ts';
 
 const TABLE = new URL('../../../src/metaserver/core/leases.js', import.meta.url);
 const HOLDER = new URL('../../../src/mount/core/lease-holder.js', import.meta.url);
@@ -304,19 +304,15 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'names outlive the lease of their directory (C8)',
-    parts: () => ({ ...REAL, keptNames: () => new HeedlessNames() }),
+    parts: () => ({ ...REAL, keptNames: () => new HeedlessNames(RESERVE) }),
   },
   {
     name: 'a name that moves is not noted (C20)',
-    parts: () => ({ ...REAL, keptNames: () => new SettledNames() }),
+    parts: () => ({ ...REAL, keptNames: () => new SettledNames(RESERVE) }),
   },
   {
     name: 'a name moves where no lease is held (C20)',
-    parts: () => ({ ...REAL, keptNames: () => new TrustfulNames() }),
-  },
-  {
-    name: 'a name is told that was learned under an earlier lease (C20)',
-    parts: () => ({ ...REAL, isNamed: () => true }),
+    parts: () => ({ ...REAL, keptNames: () => new TrustfulNames(RESERVE) }),
   },
   {
     name: 'a recall does not wait until the names of others are forgotten (C20)',

@@ -2,11 +2,11 @@
 import type { Ino } from '../../../src/common/ids.ts';
 import { Glimpses } from '../../../src/metaserver/core/glimpses.ts';
 import { LeaseTable } from '../../../src/metaserver/core/leases.ts';
-import { KeptNames } from '../../../src/mount/core/kept-names.ts';
+import { KeptNames, type Reserve } from '../../../src/mount/core/kept-names.ts';
 import { LeaseHolder } from '../../../src/mount/core/lease-holder.ts';
 import { Fences } from '../../../src/peer/core/fences.ts';
 import type { Kernel } from './kernel.ts';
-import { type DataCall, type Entry, isDirectory } from './messages.ts';
+import { type DataCall, isDirectory } from './messages.ts';
 import type { Mount } from './mount.ts';
 import type { Outcome } from './operations.ts';
 import { SERVER_LEASE_MS } from './sessions.ts';
@@ -35,8 +35,6 @@ export interface Parts {
   unsettle(kernel: Kernel, ino: Ino): void;
   /** In which directories the kernel may keep names. */
   keptNames(): KeptNames;
-  /** A name that is told was learned under the lease that is held now. */
-  isNamed(mount: Mount, dir: Ino, name: number, entry: Entry): boolean;
   /** Who has no names to take back waits until those of others are. */
   readonly waitsForEpochs: boolean;
   /** What is told while the kernel forgets every name is not taken for forgotten. */
@@ -44,6 +42,9 @@ export interface Parts {
   /** The mount forgets the names of a directory. */
   forgetNames(mount: Mount, dir: Ino): void;
 }
+
+/** Shorter, so that names are kept in the short time that is simulated. */
+export const RESERVE: Reserve = { shyMs: 20, shyMsMax: 200, busyMs: 400 };
 
 export const REAL: Parts = {
   table: (options) => new LeaseTable(options),
@@ -72,10 +73,7 @@ export const REAL: Parts = {
     else kernel.forgetData(ino, done);
   },
   unsettle: (kernel, ino) => kernel.forgetAttr(ino),
-  keptNames: () => new KeptNames(),
-  isNamed: (mount, dir, name, { ino }) => {
-    return mount.holds(dir) && mount.names.get(dir)?.get(name)?.ino === ino;
-  },
+  keptNames: () => new KeptNames(RESERVE),
   waitsForEpochs: true,
   tellsDuringEpochs: true,
   forgetNames: (mount, dir) => {

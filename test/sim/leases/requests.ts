@@ -238,7 +238,7 @@ function entryAnswer(mount: Mount, entry: Entry, entryMs: number, attr: Attr | u
 
 /** Worked out when it is answered: the lease may have been another one when the name was learned. */
 function nameMs(mount: Mount, dir: Ino, name: number, entry: Entry): number {
-  const isNamed = mount.world.parts.isNamed(mount, dir, name, entry);
+  const isNamed = mount.holds(dir) && mount.names.get(dir)?.get(name)?.ino === entry.ino;
   return isNamed ? mount.epochs.tell(dir, name, mount.ttlMs(dir)) : 0;
 }
 

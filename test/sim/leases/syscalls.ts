@@ -24,6 +24,9 @@ export class Syscalls {
   readonly #who: string;
   /** Writers of a file wait for each other. */
   readonly #writing = new Map<Ino, (() => void)[]>();
+  /** Renames hold the locks of their directories; who waits for one of them. */
+  readonly #renaming = new Map<Ino, number>();
+  #waitingForRenames: (() => void)[] = [];
 
   constructor(world: World, kernel: Kernel) {
     this.#world = world;
@@ -61,6 +64,7 @@ export class Syscalls {
   }
 
   create(dir: Ino, name: number, done: Done): void {
+    if (this.#waitsForRename(dir, () => this.create(dir, name, done))) return;
     const epoch = this.#kernel.epoch;
     this.#kernel.send({ kind: 'make', dir, name }, (answer) => {
       this.#changed(answer, [dir]);
@@ -98,6 +102,7 @@ export class Syscalls {
         const [dir, name] = from;
         const [newDir, newName] = to;
         const upcall = { kind: 'rename', dir, name, newDir, newName, expects } as const;
+        this.#renames([dir, newDir], 1);
         this.#kernel.send(upcall, (answer) => {
           const taken = this.#kernel.takeEntry(dir, name);
           this.#changed(answer, [dir, newDir], expects);
@@ -105,6 +110,7 @@ export class Syscalls {
           if (answer.error === undefined && taken !== undefined && made !== undefined) {
             this.#kernel.putEntry(newDir, newName, made.entry, taken);
           }
+          this.#renames([dir, newDir], -1);
           done(answer.error ?? 'done');
         });
       });
@@ -143,6 +149,7 @@ export class Syscalls {
   }
 
   list(dir: Ino, done: Done): void {
+    if (this.#waitsForRename(dir, () => this.list(dir, done))) return;
     const looks = Array.from({ length: NAMES }, (_, name) => {
       return this.#world.checker.begin(nameKey(dir, name));
     });
@@ -302,6 +309,7 @@ export class Syscalls {
   }
 
   #resolve(dir: Ino, name: number, then: (entry: Entry) => void): void {
+    if (this.#waitsForRename(dir, () => this.#resolve(dir, name, then))) return;
     const look = this.#world.checker.begin(nameKey(dir, name));
     const known = this.#kernel.dentry(dir, name);
     if (known !== undefined) {
@@ -407,6 +415,20 @@ export class Syscalls {
         for (let name = 0; name < NAMES; name += 1) this.#kernel.dropEntry(dir, name);
       }
     }
+  }
+
+  #renames(dirs: readonly Ino[], by: 1 | -1): void {
+    for (const dir of dirs) this.#renaming.set(dir, (this.#renaming.get(dir) ?? 0) + by);
+    const waiting = this.#waitingForRenames;
+    this.#waitingForRenames = [];
+    for (const task of waiting) task();
+  }
+
+  /** @returns whether it waits until a rename in the directory is done */
+  #waitsForRename(dir: Ino, task: () => void): boolean {
+    if ((this.#renaming.get(dir) ?? 0) === 0) return false;
+    this.#waitingForRenames.push(task);
+    return true;
   }
 
   #lock(ino: Ino, task: () => void): void {

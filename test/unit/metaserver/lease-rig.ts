@@ -1,6 +1,7 @@
 /** A mount on an engine without sockets: its replies with their leases, and what it is called for. */
 import assert from 'node:assert/strict';
 import {
+  type FileLock,
   type Glimpse,
   type GlimpsedRequest,
   Reply,
@@ -45,6 +46,8 @@ export class LeaseMount implements SessionSink {
   /** What it tells who looks at what it may write. */
   unpublished: Unpublished | 'silent' | undefined;
   readonly glimpses: bigint[] = [];
+  /** What it says it has locked when it is called; undefined: it says nothing. */
+  locked: FileLock[] | undefined = [];
   /** The code its stream was ended with. */
   closed: string | undefined;
   readonly #engine: MetaEngine;
@@ -74,11 +77,19 @@ export class LeaseMount implements SessionSink {
 
   push(body: Body): void {
     if (body.$case === 'glimpse') this.#glimpsed(body.value);
+    if (body.$case === 'lockRecall') this.#giveBack(body.value.ino);
     if (body.$case === 'lockGranted') this.log.push(`locked ${body.value.ticket}`);
     if (body.$case !== 'recall') return;
     const { ino, lseq, keepShared } = body.value;
     const stale = lseq === this.#lseqs.get(ino) ? '' : ' of an unknown lease';
     this.log.push(`recall ${ino}${keepShared ? ' to shared' : ''}${stale}`);
+  }
+
+  #giveBack(ino: bigint): void {
+    this.log.push(`lock recall ${ino}`);
+    if (this.locked === undefined) return;
+    const locks = this.locked.filter((lock) => lock.ino === ino);
+    this.send({ $case: 'returnLocks', value: { ino, delegation: 0n, locks } });
   }
 
   #glimpsed({ id, ino, lseq }: Glimpse): void {

@@ -5,7 +5,7 @@ import { FsError } from '../../../src/common/errno.ts';
 import { asIno, type Ino } from '../../../src/common/ids.ts';
 import { silentLogger } from '../../../src/common/log.ts';
 import type { RequestContext } from '../../../src/mount/driver/driver.ts';
-import { type LockService, MountLocks } from '../../../src/mount/locks.ts';
+import { type LockAnswer, type LockService, MountLocks } from '../../../src/mount/locks.ts';
 import { nextTurns } from '../../support/random.ts';
 
 const INO = asIno(1024);
@@ -32,16 +32,18 @@ function context(): RequestContext {
 class Script implements LockService {
   readonly asked: string[] = [];
   isAway = false;
+  isValid = true;
   waits = false;
   cancels = true;
   refuses: FsError | undefined;
+  delegation: bigint | undefined;
   onLock: () => void = () => undefined;
 
-  async lock(lock: Lock, how: { ticket: bigint; again?: boolean }): Promise<boolean> {
+  async lock(lock: Lock, how: { ticket: bigint; again?: boolean }): Promise<LockAnswer> {
     await this.#hear(`${how.again === true ? 'again' : 'lock'} ${lock.owner} ${how.ticket}`);
     this.onLock();
     if (this.refuses !== undefined) throw this.refuses;
-    return this.waits;
+    return { waits: this.waits, delegation: this.delegation };
   }
 
   async unlock({ owner }: LockPlace): Promise<void> {
@@ -58,6 +60,15 @@ class Script implements LockService {
     return this.cancels;
   }
 
+  async returnLocks(
+    _ino: Ino,
+    delegation: bigint | undefined,
+    locks: readonly Lock[],
+  ): Promise<void> {
+    const owners = locks.map(({ owner }) => owner).join(' ');
+    await this.#hear(`return ${delegation ?? 'none'}: ${owners}`);
+  }
+
   async #hear(what: string): Promise<void> {
     this.asked.push(what);
     if (this.isAway) throw AWAY;
@@ -66,7 +77,11 @@ class Script implements LockService {
 
 function fixture(): { script: Script; locks: MountLocks; lost: Ino[] } {
   const script = new Script();
-  const locks = new MountLocks({ service: () => script, log: silentLogger });
+  const locks = new MountLocks({
+    service: () => script,
+    isValid: () => script.isValid,
+    log: silentLogger,
+  });
   const lost: Ino[] = [];
   locks.onLost = (ino) => lost.push(ino);
   return { script, locks, lost };
@@ -208,6 +223,75 @@ describe('a metaserver that is away', () => {
     script.refuses = new FsError('EAGAIN', 'it is locked');
     await locks.say();
     assert.deepEqual(lost, [INO]);
+  });
+});
+
+describe('a file that is delegated', () => {
+  async function delegated(): Promise<ReturnType<typeof fixture>> {
+    const made = fixture();
+    made.script.delegation = 7n;
+    await made.locks.lock(context(), lockOf('1'), true);
+    made.script.delegation = undefined;
+    made.script.asked.length = 0;
+    return made;
+  }
+
+  it('is locked and unlocked without a word', async () => {
+    const { script, locks } = await delegated();
+    await locks.unlock(lockOf('1'));
+    await locks.lock(context(), lockOf('2'), true);
+    await assert.rejects(locks.lock(context(), lockOf('1'), false), { code: 'EAGAIN' });
+    assert.equal((await locks.test(context(), lockOf('1')))?.owner, '2');
+    assert.deepEqual(script.asked, []);
+  });
+
+  it('is given back when it is called for, with what is locked', async () => {
+    const { script, locks } = await delegated();
+    locks.recalled(INO);
+    await nextTurns(3);
+    await locks.unlock(lockOf('1'));
+    assert.deepEqual(script.asked, ['return 7: 1', 'unlock 1']);
+  });
+
+  it('is given back by who would have to wait', async () => {
+    const { script, locks } = await delegated();
+    script.waits = true;
+    const waiting = locks.lock(context(), lockOf('2'), true);
+    await nextTurns(3);
+    assert.deepEqual(script.asked, ['return 7: 1', 'lock 2 2']);
+    locks.granted(2n);
+    await waiting;
+  });
+
+  it('is asked for again where this mount may not decide any more', async () => {
+    const { script, locks } = await delegated();
+    script.isValid = false;
+    await locks.lock(context(), lockOf('1'), true);
+    assert.deepEqual(script.asked, ['return 7: 1', 'lock 1 2']);
+  });
+
+  it('is not known here: what is locked is said all the same', async () => {
+    const { script, locks } = fixture();
+    await locks.lock(context(), lockOf('1'), false);
+    locks.recalled(INO);
+    await nextTurns(3);
+    assert.deepEqual(script.asked, ['lock 1 0', 'return none: 1']);
+  });
+
+  it('is called for while it is being delegated', async () => {
+    const { script, locks } = fixture();
+    script.delegation = 7n;
+    script.onLock = () => locks.recalled(INO);
+    await locks.lock(context(), lockOf('1'), false);
+    await nextTurns(3);
+    assert.deepEqual(script.asked, ['lock 1 0', 'return 7: 1'], 'after it is known what it has');
+  });
+
+  it('is not delegated by a metaserver that began anew', async () => {
+    const { script, locks } = await delegated();
+    locks.restarted();
+    await locks.unlock(lockOf('1'));
+    assert.deepEqual(script.asked, ['unlock 1']);
   });
 });
 
