@@ -80,7 +80,7 @@ const skip = await reasonAgainstPrograms('flock', 'python3');
 test('locks hold on three machines', { skip }, async (t) => {
   const cluster = await TestCluster.start(t, { nodes: 3, network: 'host' });
   const [one, two, three] = [cluster.node(0), cluster.node(1), cluster.node(2)];
-  await one.dfs.ok(': > $M/lock');
+  await one.dfs.ok('echo content > $M/lock');
 
   for (const how of KINDS) {
     await t.test(`two programs on each add to one counter under ${how}`, async () => {
