@@ -195,14 +195,28 @@ function groupOf(file) {
   return GROUPS.find((group) => group.name === name) ?? { ...GROUPS[0], name };
 }
 
+/** A group, or a part of the name of a file. */
+function isNamed(file, word) {
+  const isGroup = GROUPS.some(({ name }) => name === word);
+  return isGroup ? file.startsWith(`${word}/`) : file.includes(word);
+}
+
 function isWanted(file, wanted) {
-  const named = (word) =>
-    file.startsWith(`${word}/`) || (word.includes('/') && file.includes(word));
-  return wanted.length === 0 || wanted.some(named);
+  return wanted.length === 0 || wanted.some((word) => isNamed(file, word));
+}
+
+/** A word that names nothing must not look like a test that passed. */
+function requireTests(files, wanted) {
+  for (const word of wanted) {
+    if (files.some((file) => isNamed(file, word))) continue;
+    record('(arguments)', [{ name: word, result: 'failed', reason: 'no test has this name' }]);
+  }
 }
 
 async function runTests(wanted, checked) {
-  const files = listTests().filter((file) => isWanted(file, wanted));
+  const all = listTests();
+  requireTests(all, wanted);
+  const files = all.filter((file) => isWanted(file, wanted));
   const tests = checked ? files.filter((file) => file !== HOUSE) : files;
   const names = new Set([
     ...GROUPS.map((group) => group.name),
