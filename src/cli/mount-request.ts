@@ -1,6 +1,7 @@
 /** What crosses the control socket: a mount request, an address to listen on. */
 import type { Address } from '../common/address.ts';
 import { FsError } from '../common/errno.ts';
+import { asIno, type Ino } from '../common/ids.ts';
 import type { MountRequest } from '../mount/mounted.ts';
 
 type Fields = ReadonlyMap<string, unknown>;
@@ -21,6 +22,11 @@ function numberField(fields: Fields, name: string): number | undefined {
   if (value === undefined) return undefined;
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
   throw new FsError('EINVAL', `"${name}" of the request is no number`);
+}
+
+/** @throws FsError EINVAL */
+export function decodeIno(body: unknown): Ino {
+  return asIno(numberField(fieldsOf(body), 'ino') ?? 0);
 }
 
 /** @throws FsError EINVAL */

@@ -1,6 +1,7 @@
 /** What commands ask a running node or metaserver; undefined always means that none listens. */
 import type { Address } from '../common/address.ts';
 import { callControl } from '../common/control-client.ts';
+import type { InodeInfo } from '../common/core/inode-info.ts';
 import type { LockList } from '../common/core/listed-lock.ts';
 import { FsError } from '../common/errno.ts';
 import type { StatePaths } from '../common/state-paths.ts';
@@ -72,6 +73,13 @@ export async function fetchLocks(paths: StatePaths): Promise<LockList | undefine
   const call = { method: 'GET', path: '/locks', timeoutMs: LOCKS_MS } as const;
   const answer = await callControl({ socketPath: paths.control, ...call });
   return answer === undefined ? undefined : (answer as LockList);
+}
+
+/** @throws FsError ENOENT · ENOTCONN nothing is mounted · EIO the metaserver is away */
+export async function fetchInfo(paths: StatePaths, ino: number): Promise<InodeInfo | undefined> {
+  const call = { method: 'POST', path: '/info', body: { ino }, timeoutMs: LOCKS_MS } as const;
+  const answer = await callControl({ socketPath: paths.control, ...call });
+  return answer === undefined ? undefined : (answer as InodeInfo);
 }
 
 export async function postFlush(paths: StatePaths): Promise<boolean> {

@@ -20,7 +20,13 @@ import type { Environment } from './environment.ts';
 import { planPeerListener } from './listen-plan.ts';
 import { rememberListeners } from './listeners.ts';
 import { readMountRequest, removeMountRecord, writeMountRecord } from './mount-record.ts';
-import { decodeAddress, decodeMountRequest, fieldsOf, textField } from './mount-request.ts';
+import {
+  decodeAddress,
+  decodeIno,
+  decodeMountRequest,
+  fieldsOf,
+  textField,
+} from './mount-request.ts';
 import { clearForeignMount } from './mountpoint.ts';
 import type { RoleContext } from './serve-role.ts';
 
@@ -102,6 +108,7 @@ function handlers(served: Served): Map<ControlRoute, ControlHandler> {
   return new Map<ControlRoute, ControlHandler>([
     ['GET /status', () => status(served)],
     ['GET /locks', () => served.node.locks()],
+    ['POST /info', (body) => served.node.info(decodeIno(body))],
     ['POST /mount', (body) => mount(served, body)],
     ['POST /listen', (body) => listen(served, body)],
     ['POST /unmount', (body) => unmount(served, body)],

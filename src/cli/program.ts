@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { addFlush } from './commands/flush.ts';
 import { addHelp } from './commands/help.ts';
+import { addInfo } from './commands/info.ts';
 import { addInvite } from './commands/invite.ts';
 import { addLocks } from './commands/locks.ts';
 import { addMetaserver } from './commands/metaserver.ts';
@@ -39,6 +40,7 @@ export function buildProgram(environment: Environment): Command {
   addUnmount(program, environment);
   addInvite(program, environment);
   addStatus(program, environment);
+  addInfo(program, environment);
   addLocks(program, environment);
   addFlush(program, environment);
   addStop(program, environment);

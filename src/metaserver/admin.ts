@@ -1,12 +1,12 @@
 /** Requests that no namespace is needed for: about the cluster, its peers and its sessions. */
 import type * as wire from '../../gen/meta.ts';
 import { FsError } from '../common/errno.ts';
-import type { ClusterId } from '../common/ids.ts';
+import type { ClusterId, Ino } from '../common/ids.ts';
 import type { Evictions } from './evictions.ts';
 import type { Ledger } from './ledger.ts';
 import type { Membership } from './membership.ts';
 import type { Session } from './session.ts';
-import { EMPTY_RESULT, fenceOf, type Result } from './wire.ts';
+import { EMPTY_RESULT, fenceOf, inoOf, type Result } from './wire.ts';
 
 export type AdminOp = Extract<
   NonNullable<wire.Request['op']>,
@@ -18,7 +18,8 @@ export type AdminOp = Extract<
       | 'leave'
       | 'dialBackDone'
       | 'fenced'
-      | 'waits';
+      | 'waits'
+      | 'inspect';
   }
 >;
 
@@ -33,6 +34,8 @@ export interface AdminParts {
   readonly leave: (session: Session) => void;
   /** Of operations of the asking session, by the ids of their requests. @throws FsError EINVAL */
   readonly waits: (ids: readonly bigint[]) => wire.WaitsReply;
+  /** @throws FsError ENOENT */
+  readonly inspect: (ino: Ino) => wire.InspectReply;
 }
 
 /** @throws FsError EINVAL what a session of this kind does not say */
@@ -58,6 +61,8 @@ export function administer(parts: AdminParts, session: Session, op: AdminOp): Re
       return EMPTY_RESULT;
     case 'waits':
       return { $case: 'waits', value: parts.waits(op.value.ids) };
+    case 'inspect':
+      return { $case: 'inspect', value: parts.inspect(inoOf(op.value.ino)) };
     case 'clusterStatus':
       return {
         $case: 'clusterStatus',

@@ -5,7 +5,14 @@
 import type * as wire from '../../gen/meta.ts';
 import { type Clock, wallMs } from '../common/clock.ts';
 import { FsError } from '../common/errno.ts';
-import { asEpoch, type ClusterId, type Epoch, type GroupId, ROOT_INO } from '../common/ids.ts';
+import {
+  asEpoch,
+  type ClusterId,
+  type Epoch,
+  type GroupId,
+  type Ino,
+  ROOT_INO,
+} from '../common/ids.ts';
 import type { Logger } from '../common/log.ts';
 import { WIRE_VERSION } from '../common/rpc/wire-version.ts';
 import { type AdminOp, administer } from './admin.ts';
@@ -17,6 +24,7 @@ import { placeFile } from './core/placement.ts';
 import { Txn } from './core/txn.ts';
 import { Evictions } from './evictions.ts';
 import { type Answer, Executor } from './executor.ts';
+import { inspect } from './inspect.ts';
 import type { Kv } from './kv.ts';
 import { LeaseDesk } from './lease-desk.ts';
 import { Ledger } from './ledger.ts';
@@ -352,7 +360,10 @@ export class MetaEngine {
     const leave = (left: Session): void => this.#leave(left);
     const waits = (ids: readonly bigint[]): wire.WaitsReply =>
       whoWaits({ ...this.#parts, nowMs: this.#options.clock.bootMs() }, session, ids);
-    const parts = { ...this.#parts, clusterId, clusterName, problems, leave, waits };
+    const look = (ino: Ino): wire.InspectReply =>
+      inspect(this.#parts, new Txn(this.#parts.commit.view(), storeCodecs), ino);
+    const told = { problems, leave, waits, inspect: look };
+    const parts = { ...this.#parts, clusterId, clusterName, ...told };
     return administer(parts, session, op);
   }
 }

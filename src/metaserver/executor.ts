@@ -263,6 +263,7 @@ export class Executor {
       case 'dialBackDone':
       case 'fenced':
       case 'waits':
+      case 'inspect':
         return whole(this.#options.admin(session, op));
       case 'lock':
       case 'unlock':

@@ -76,6 +76,7 @@ export function claimsOf(txn: Txn, op: Op | undefined): Claim[] {
     case 'dialBackDone':
     case 'leave':
     case 'waits':
+    case 'inspect':
     case undefined:
       return [];
   }

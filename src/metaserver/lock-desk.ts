@@ -67,6 +67,11 @@ export class LockDesk {
     }
   }
 
+  /** How many locks of a file are known here, and who decides about it alone. */
+  of(ino: Ino): { held: number; waiting: number; decider: SessionId | undefined } {
+    return { ...this.#table.countOf(ino), decider: this.#delegations.of(ino)?.sid };
+  }
+
   /** A stream of the session is open: what it may not have heard is said again. */
   attach({ sid }: Session): void {
     for (const delegation of this.#delegations.called(sid)) this.#call(delegation);

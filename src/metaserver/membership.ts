@@ -115,6 +115,10 @@ export class Membership {
     });
   }
 
+  isUp(nodeId: NodeId): boolean {
+    return this.#options.peers.get(nodeId)?.up ?? false;
+  }
+
   /** What people call a node; its id when it never introduced itself. */
   nameOf(nodeId: NodeId): string {
     return this.#options.peers.get(nodeId)?.name ?? nodeId;

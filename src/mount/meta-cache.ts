@@ -119,6 +119,7 @@ export class MetaCache {
       case 'statfs':
       case 'clusterStatus':
       case 'waits':
+      case 'inspect':
       case 'lock':
       case 'testLock':
       case 'cancelLock':

@@ -2,8 +2,9 @@
  * The namespace as the vfs sees it: domain values in and out, one method an operation, over the
  * mount session. Wire types stop here.
  */
-import type { FileLock, Glimpse, RequestId } from '../../gen/meta.ts';
+import type { FileLock, Glimpse, InspectReply, RequestId } from '../../gen/meta.ts';
 import type { Attr, Timespec } from '../common/attr.ts';
+import type { InodeInfo } from '../common/core/inode-info.ts';
 import { type ListedLock, shownEnd } from '../common/core/listed-lock.ts';
 import type { Lock, LockPlace } from '../common/core/locks.ts';
 import { FsError } from '../common/errno.ts';
@@ -372,6 +373,12 @@ export class MetaClient {
     return (await this.#read('cancelLock', { $case: 'cancelLock', value: { ticket } })).cancelled;
   }
 
+  /** What is known of an inode, but for where it is found. @throws FsError ENOENT */
+  async inspect(ino: Ino): Promise<Omit<InodeInfo, 'path'>> {
+    const op: Operation = { $case: 'inspect', value: { ino: BigInt(ino) } };
+    return infoOf(await this.#read('inspect', op));
+  }
+
   /** Of every mount. */
   async listLocks(): Promise<{ locks: Omit<ListedLock, 'path'>[]; truncated: boolean }> {
     const reply = await this.#read('listLocks', { $case: 'listLocks', value: {} });
@@ -457,5 +464,21 @@ function lockFromWire({ end, flock, ino, owner, pid, start, write }: FileLock): 
     start,
     end,
     pid,
+  };
+}
+
+function infoOf(reply: InspectReply): Omit<InodeInfo, 'path'> {
+  const { gid, ino, mode, mtime, nlink, size, uid } = attrOf(reply.attr);
+  const { homeName, homeUp, leases, lockDecider, locks, openers, rg, waitingLocks } = reply;
+  const home = { machine: homeName, up: homeUp, group: safeInteger(rg) };
+  return {
+    ...{ ino, mode, nlink, uid, gid, size, mtime: mtime.sec, openers, locks, waitingLocks },
+    home: rg === 0n ? null : home,
+    leases: leases.map(({ exclusive, nodeName, recalled }) => ({
+      machine: nodeName,
+      exclusive,
+      recalled,
+    })),
+    lockDecider: lockDecider === '' ? null : lockDecider,
   };
 }

@@ -1,9 +1,11 @@
 /** One mount from its first request to the last: session, vfs and driver together. */
 import { MS_NODEV, MS_NOSUID, MS_RDONLY } from '../../native/index.ts';
 import type { Clock } from '../common/clock.ts';
+import type { InodeInfo } from '../common/core/inode-info.ts';
 import type { LockList } from '../common/core/listed-lock.ts';
 import type { WaitingRequest } from '../common/core/waiting.ts';
 import { FsError } from '../common/errno.ts';
+import type { Ino } from '../common/ids.ts';
 import { type DisposeStack, within } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import { DFS_SUBTYPE } from '../common/mount-table.ts';
@@ -119,6 +121,11 @@ export class Mounted {
     const { locks, truncated } = await this.#meta.listLocks();
     const path = this.vfs.paths();
     return { locks: locks.map((lock) => ({ ...lock, path: path(lock.ino) })), truncated };
+  }
+
+  /** @throws FsError ENOENT · EIO the metaserver is away */
+  async info(ino: Ino): Promise<InodeInfo> {
+    return { path: this.vfs.paths()(ino), ...(await this.#meta.inspect(ino)) };
   }
 
   /** Resolves when the kernel has accepted the mount. */

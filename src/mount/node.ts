@@ -4,8 +4,10 @@
  */
 import { SessionKind } from '../../gen/meta.ts';
 import type { Address } from '../common/address.ts';
+import type { InodeInfo } from '../common/core/inode-info.ts';
 import type { LockList } from '../common/core/listed-lock.ts';
 import { FsError } from '../common/errno.ts';
+import type { Ino } from '../common/ids.ts';
 import { DisposeStack, delay, TaskGroup, within } from '../common/lifecycle.ts';
 import { SessionClient } from '../common/rpc/session-client.ts';
 import { statePaths } from '../common/state-paths.ts';
@@ -109,9 +111,12 @@ export class DfsNode implements AsyncDisposable {
 
   /** Of every machine. @throws FsError ENOTCONN nothing is mounted · EIO the metaserver is away */
   locks(): Promise<LockList> {
-    const mounted = this.#mounted;
-    if (mounted === undefined) throw new FsError('ENOTCONN', 'nothing is mounted here');
-    return mounted.locks();
+    return this.#served().locks();
+  }
+
+  /** @throws FsError ENOENT · ENOTCONN nothing is mounted · EIO the metaserver is away */
+  info(ino: Ino): Promise<InodeInfo> {
+    return this.#served().info(ino);
   }
 
   status(): Promise<NodeStatus> {
@@ -138,6 +143,11 @@ export class DfsNode implements AsyncDisposable {
       },
     );
     await this.#member[Symbol.asyncDispose]();
+  }
+
+  #served(): Mounted {
+    if (this.#mounted === undefined) throw new FsError('ENOTCONN', 'nothing is mounted here');
+    return this.#mounted;
   }
 
   async #make(request: MountRequest): Promise<void> {

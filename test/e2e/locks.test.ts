@@ -5,9 +5,10 @@
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { InodeInfo } from '../../src/common/core/inode-info.ts';
 import type { LockList } from '../../src/common/core/listed-lock.ts';
 import { type ClusterNode, TestCluster } from '../support/cluster.ts';
 import { expectOk, run } from '../support/dfs.ts';
@@ -116,6 +117,10 @@ test('locks hold on three machines', { skip }, async (t) => {
       { text: `flock write lock ${two.name}`, waits: true },
       { text: `flock write lock ${three.name}`, waits: true },
     ]);
+    const told = await three.dfs.cli(['info', join(three.dfs.mountpoint, 'lock'), '--json']);
+    const info = JSON.parse(expectOk(told, 'dfs info').stdout) as InodeInfo;
+    assert.deepEqual([info.path, info.home?.machine, info.home?.up], ['lock', one.name, true]);
+    assert.deepEqual([info.locks, info.waitingLocks, info.lockDecider], [1, 2, null]);
     holder.end();
     await second.untilHas();
     assert.equal(third.has, false);

@@ -144,6 +144,7 @@ export class Binding {
         break;
       case 'clusterStatus':
       case 'waits':
+      case 'inspect':
       case 'lock':
       case 'testLock':
       case 'cancelLock':

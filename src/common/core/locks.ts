@@ -109,6 +109,11 @@ export class LockTable<T> {
     return held.find((other) => isInTheWay(other, lock));
   }
 
+  countOf(ino: Ino): { held: number; waiting: number } {
+    const { held, waiting } = this.#inodes.get(ino) ?? { held: [], waiting: [] };
+    return { held: held.length, waiting: waiting.length };
+  }
+
   isLocked(ino: Ino): boolean {
     return (this.#inodes.get(ino)?.held.length ?? 0) > 0;
   }
