@@ -269,6 +269,10 @@ export class MountLocks {
   async #askAgain(ticket: bigint, { lock, granted }: Waiting): Promise<void> {
     const { waits } = await this.#service().lock(lock, { ticket });
     if (!waits) granted.resolve();
+    // Interrupted meanwhile, and asked after that all the same.
+    if (this.#waiting.has(ticket) || this.#held.owns(lock)) return;
+    this.#owed.push({ place: lock, ticket });
+    await this.#settleOwed();
   }
 
   async #wait(context: RequestContext, ticket: bigint, { lock, granted }: Waiting): Promise<void> {

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { type Lock, type LockPlace, WHOLE_FILE } from '../../../src/common/core/locks.ts';
 import { FsError } from '../../../src/common/errno.ts';
 import { asIno, type Ino } from '../../../src/common/ids.ts';
+import { deferred } from '../../../src/common/lifecycle.ts';
 import { silentLogger } from '../../../src/common/log.ts';
 import type { RequestContext } from '../../../src/mount/driver/driver.ts';
 import { type LockAnswer, type LockService, MountLocks } from '../../../src/mount/locks.ts';
@@ -36,12 +37,14 @@ class Script implements LockService {
   waits = false;
   cancels = true;
   refuses: FsError | undefined;
+  late: Promise<void> | undefined;
   delegation: bigint | undefined;
   onLock: () => void = () => undefined;
 
   async lock(lock: Lock, how: { ticket: bigint; again?: boolean }): Promise<LockAnswer> {
     await this.#hear(`${how.again === true ? 'again' : 'lock'} ${lock.owner} ${how.ticket}`);
     this.onLock();
+    await this.late;
     if (this.refuses !== undefined) throw this.refuses;
     return { waits: this.waits, delegation: this.delegation };
   }
@@ -205,6 +208,27 @@ describe('a metaserver that is away', () => {
     locks.resumed();
     await waiting;
     assert.deepEqual(script.asked, ['lock 1 1', 'lock 1 1', 'lock 1 1']);
+  });
+
+  it('is told when it granted what was interrupted meanwhile', async () => {
+    const { script, locks } = fixture();
+    script.waits = true;
+    const request = context();
+    const waiting = locks.lock(request, lockOf('1'), true);
+    await nextTurns(3);
+    // It answers late, when all mounts have said what they have.
+    const late = deferred<void>();
+    script.late = late.promise;
+    locks.resumed();
+    await nextTurns(1);
+    request.interrupt?.();
+    await assert.rejects(waiting, { code: 'EINTR' });
+    script.waits = false;
+    late.resolve();
+    await nextTurns(5);
+    const told = ['lock 1 1', 'lock 1 1', 'cancel 1', 'cancel 1', 'unlock 1'];
+    assert.deepEqual(script.asked, told);
+    assert.equal(locks.has(INO), false);
   });
 
   it('hears what is locked when it began anew, and nothing of what is not', async () => {
