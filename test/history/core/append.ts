@@ -5,7 +5,8 @@
  * one order and real time the other.
  *
  * What a machine appended and did not sync before it failed may be missing in the end, though that
- * machine's own programs may have seen it before: such records may stand behind what they saw.
+ * machine's own programs may have seen it before: such records may stand behind what they saw. Others
+ * may have seen that the file was longer, but nothing of its bytes.
  */
 import {
   byTime,
@@ -158,7 +159,8 @@ class AppendFile {
   #seeSize(look: Look & { readonly kind: 'size' }): Seen | Verdict {
     const { records } = look;
     if (!Number.isInteger(records)) return this.#wrong('a size within a record was seen', [look]);
-    const phantoms = this.#appends.filter((append) => this.#isPhantom(append, look)).length;
+    // Others are told how long a file is that is being written, before that is published.
+    const phantoms = this.#appends.filter((append) => this.#isLostLater(append, look)).length;
     if (records > this.#final.length + phantoms) {
       return this.#wrong(`a size beyond the ${this.#final.length} records was seen`, [look]);
     }
@@ -168,12 +170,12 @@ class AppendFile {
 
   /** Seen where it was appended, and lost with that machine later. */
   #isPhantom(append: Append, look: Look): boolean {
-    return (
-      this.#isMissing(append) &&
-      append.mount === look.mount &&
-      append.invokeNs <= look.returnNs &&
-      this.#mayBeLost(append)
-    );
+    return append.mount === look.mount && this.#isLostLater(append, look);
+  }
+
+  /** It may have been there when the look ended, and was lost with its machine. */
+  #isLostLater(append: Append, look: Look): boolean {
+    return this.#isMissing(append) && append.invokeNs <= look.returnNs && this.#mayBeLost(append);
   }
 
   /** What was seen once is seen by every later look, of anybody. */

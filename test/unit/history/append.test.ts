@@ -74,6 +74,10 @@ test('what was not synced may be lost with its machine, and was seen only there'
   assert.equal(judged([...calls, records(1, [5, 6], 11, 12)], [11], [fault]), 'right');
   const elsewhere = judged([...calls, records(2, [5, 6], 11, 12)], [11], [fault]);
   assert.equal(elsewhere, 'what was read is no beginning of the file');
+  const longer = judged([...calls, size(2, [5, 6], 2)], [11], [fault]);
+  assert.equal(longer, 'right', 'how long it was may have been seen elsewhere');
+  const tooLong = judged([...calls, size(2, [5, 6], 3)], [11], [fault]);
+  assert.equal(tooLong, 'a size beyond the 1 records was seen');
   const synced = judged(TWO, [11], [fault]);
   assert.equal(synced, 'record 12 was acknowledged and is lost');
 });
