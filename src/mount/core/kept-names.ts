@@ -10,11 +10,14 @@ export interface Reserve {
   /** After names of a directory were called back, at first. */
   readonly shyMs: number;
   readonly shyMsMax: number;
-  /** After any were: new directories, and names of directories. */
+  /** After any were, where that is often so: new directories, and names of directories. */
   readonly busyMs: number;
+  /** It is often so when all names had to be forgotten some times within this. */
+  readonly oftenMs: number;
 }
 
-const RESERVE: Reserve = { shyMs: 4_000, shyMsMax: 64_000, busyMs: 60_000 };
+const RESERVE: Reserve = { shyMs: 4_000, shyMsMax: 64_000, busyMs: 60_000, oftenMs: 10_000 };
+const OFTEN = 4;
 /** A directory that is called back again within so many times that is left alone for twice as long. */
 const AGAIN = 8;
 const DIRECTORIES_MAX = 16_384;
@@ -47,6 +50,8 @@ export class KeptNames {
   /** The kernel is being made to forget names in them, one by one. */
   readonly #takingBack = new Set<Ino>();
   readonly #reserve: Reserve;
+  /** When all names had to be forgotten; the latest come last. */
+  #forgottenMs: number[] = [];
   #busyUntilMs = 0;
 
   constructor(reserve = RESERVE) {
@@ -98,8 +103,9 @@ export class KeptNames {
     const { ms, untilMs } = this.#known.get(dir) ?? QUIET;
     const isRecent = nowMs < untilMs + AGAIN * ms;
     if (told === undefined && !isRecent) return 'nothing';
-    const { busyMs, shyMs, shyMsMax } = this.#reserve;
-    this.#busyUntilMs = nowMs + busyMs;
+    const { shyMs, shyMsMax } = this.#reserve;
+    if (told === 'many') this.#forgottenMs = [...this.#forgottenMs, nowMs].slice(-OFTEN);
+    this.#growBusy(nowMs);
     this.#leave(dir, nowMs, isRecent ? Math.min(2 * ms, shyMsMax) : shyMs);
     this.#told.delete(dir);
     if (told === 'many') return 'everything';
@@ -126,6 +132,13 @@ export class KeptNames {
   /** Names in this directory have been forgotten, or the kernel has dropped it. */
   emptied(dir: Ino): void {
     this.#told.delete(dir);
+  }
+
+  #growBusy(nowMs: number): void {
+    const { busyMs, oftenMs } = this.#reserve;
+    const [first] = this.#forgottenMs;
+    const isOften = this.#forgottenMs.length === OFTEN && nowMs - (first ?? 0) < oftenMs;
+    if (isOften || nowMs < this.#busyUntilMs) this.#busyUntilMs = nowMs + busyMs;
   }
 
   #leave(dir: Ino, nowMs: number, ms: number): void {

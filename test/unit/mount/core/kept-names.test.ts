@@ -6,13 +6,15 @@ import { KeptNames } from '../../../../src/mount/core/kept-names.ts';
 const [DIR, OTHER, NEW, NEWER] = [1024, 1025, 1026, 1027].map(asIno) as [Ino, Ino, Ino, Ino];
 const FILE = { name: 'file', isDirectory: false };
 
-/** Others have changed names a moment ago, which are forgotten. */
+/** Others have changed names again and again. */
 function busy(): KeptNames {
   const names = new KeptNames();
-  names.tell(DIR, FILE, 0);
   assert.equal(names.tell(OTHER, FILE, 0), true);
-  assert.equal(names.recalled(DIR, 0), 'everything');
-  names.forgotten();
+  for (const dir of [DIR, 2001, 2002, 2003].map(asIno)) {
+    assert.equal(names.tell(dir, FILE, 0), true);
+    assert.equal(names.recalled(dir, 0), 'everything');
+    names.forgotten();
+  }
   return names;
 }
 
@@ -37,15 +39,22 @@ describe('names that the kernel keeps', () => {
   });
 
   it('of a new directory are not told at once where others change names', () => {
-    const names = new KeptNames();
-    names.tell(DIR, FILE, 0);
-    names.tell(OTHER, FILE, 0);
-    names.recalled(DIR, 100);
-    names.forgotten();
+    const names = busy();
     assert.equal(names.tell(OTHER, FILE, 200), true);
     assert.equal(names.tell(NEW, FILE, 200), false);
     assert.equal(names.tell(NEW, FILE, 4_200), true);
-    assert.equal(names.tell(NEWER, FILE, 60_100), true);
+    assert.equal(names.tell(NEWER, FILE, 60_000), true);
+  });
+
+  it('are told as before where others change them now and then', () => {
+    const names = new KeptNames();
+    for (let nowMs = 0; nowMs < 100_000; nowMs += 4_000) {
+      const dir = asIno(3_000 + nowMs);
+      assert.equal(names.tell(dir, FILE, nowMs), true);
+      assert.equal(names.recalled(dir, nowMs), 'everything');
+      names.forgotten();
+      assert.equal(names.tell(asIno(dir + 1), { name: 'd', isDirectory: true }, nowMs), true);
+    }
   });
 
   it('are told ever more rarely where others change names all the time', () => {
@@ -124,10 +133,11 @@ describe('names that the kernel keeps', () => {
     }
     assert.equal(names.recalled(OTHER, 6_000), 'everything');
     const before = new KeptNames();
-    before.tell(DIR, FILE, 0);
-    before.tell(OTHER, FILE, 0);
-    before.recalled(DIR, 0);
-    assert.equal(before.recalled(OTHER, 1), 'everything', 'nobody has written them down');
+    for (const dir of [1, 2, 3, 4, 5].map(asIno)) before.tell(dir, FILE, 0);
+    for (const dir of [1, 2, 3, 4].map(asIno)) before.recalled(dir, 0);
+    const [last] = [5].map(asIno);
+    assert.ok(last !== undefined);
+    assert.equal(before.recalled(last, 1), 'everything', 'nobody has written them down');
   });
 
   it('are written down under their new name when they move', () => {
