@@ -44,7 +44,7 @@ export interface Parts {
 }
 
 /** Shorter, so that names are kept in the short time that is simulated. */
-export const RESERVE: Reserve = { shyMs: 20, shyMsMax: 200, busyMs: 400, oftenMs: 10_000 };
+export const RESERVE: Reserve = { shyMs: 2, shyMsMax: 50, busyMs: 400, oftenMs: 3_000 };
 
 export const REAL: Parts = {
   table: (options) => new LeaseTable(options),

@@ -174,12 +174,28 @@ test('a session that a newer process took over never comes back', async (t) => {
 
 test('a welcome with another sid fails what belonged to the old session', async (t) => {
   const { server, client } = await connect(t);
-  const asked = client.request(STATFS);
+  const asked = client.request({ $case: 'closeUnlinked', value: { inos: [] } });
   server.onHello = () => server.welcome(2);
   await server.until(() => server.requests.length === 1);
   server.drop();
   await assert.rejects(asked, { code: 'EIO' });
   assert.equal(client.sid, 2);
+});
+
+test('what changes nothing is asked once more in the session that comes next', async (t) => {
+  const { server, client } = await connect(t);
+  let isAnswered = false;
+  const asked = client.request(STATFS).finally(() => {
+    isAnswered = true;
+  });
+  server.onHello = () => server.welcome(2);
+  await server.until(() => server.requests.length === 1);
+  server.drop();
+  await server.until(() => server.requests.length === 2);
+  assert.equal(client.sid, 2);
+  assert.equal(isAnswered, false);
+  await client[Symbol.asyncDispose]();
+  await assert.rejects(asked, { code: 'EIO' });
 });
 
 test('dispose ends every wait, and later requests fail at once', async (t) => {
