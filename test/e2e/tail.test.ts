@@ -16,7 +16,7 @@ const TURNS = Math.ceil(LINES / 8);
 const LONG_EVERY = 20;
 /** With the rest of the line still one write(2) of the shell, which writes 4 KiB at once. */
 const LONG_WIDTH = 4_000;
-const MUTANT_ROUNDS = 5;
+const MUTANT_ROUNDS = 15;
 const LINE_MS = 500;
 const SHOWN_MS = 30_000;
 

@@ -63,7 +63,7 @@ for (const mutation of MUTATIONS) {
     const random = Random.fromEnvironment();
     const { dfs, disk } = await onFaultDisk(t, await mutant(t, mutation));
     let caught = '';
-    for (let round = 0; round < 3 && caught === ''; round++) {
+    for (let round = 0; round < 12 && caught === ''; round++) {
       const { verdicts, restart } = await powerCut(dfs, disk, { random, round });
       caught = [restart, ...verdicts.flatMap((verdict) => verdict.failures)].join(' ').trim();
     }
