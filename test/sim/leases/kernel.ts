@@ -21,6 +21,8 @@ export interface Cell {
   isLocked: boolean;
   /** The handle whose mapping has changed it. */
   dirtyBy: number | undefined;
+  /** What a mapping has changed is on its way to the mount. */
+  isLeaving: boolean;
   waiters: (() => void)[];
 }
 
@@ -110,7 +112,15 @@ export class Kernel {
   }
 
   add(ino: Ino, page: number, content: Content, isLocked: boolean): Cell {
-    const cell = { content, isUptodate: !isLocked, isLocked, dirtyBy: undefined, waiters: [] };
+    const isUptodate = !isLocked;
+    const cell: Cell = {
+      content,
+      isUptodate,
+      isLocked,
+      dirtyBy: undefined,
+      isLeaving: false,
+      waiters: [],
+    };
     this.cells(ino)[page] = cell;
     return cell;
   }
@@ -165,7 +175,9 @@ export class Kernel {
     const { content, dirtyBy: fh } = cell;
     cell.isLocked = true;
     cell.dirtyBy = undefined;
+    cell.isLeaving = true;
     this.send({ kind: 'write', ino, page, content, fh: fh ?? 0, isStore: true }, ({ error }) => {
+      cell.isLeaving = false;
       if (error !== undefined) this.remove(ino, page, cell);
       else this.unlock(cell);
       done(error !== undefined);
@@ -191,6 +203,12 @@ export class Kernel {
     if (cell.isLocked || this.cells(ino)[page] !== cell) return;
     if (cell.dirtyBy === undefined) this.remove(ino, page, cell);
     else this.writeBack(ino, page, cell, () => this.#drop(ino, page, cell));
+  }
+
+  /** Stores of a mapping that the mount has not accepted. */
+  hasStored(ino: Ino, page: number): boolean {
+    const cell = this.#cells.get(ino)?.[page];
+    return cell !== undefined && (cell.dirtyBy !== undefined || cell.isLeaving);
   }
 
   /** What it would answer of the inode without asking; for the checks. */

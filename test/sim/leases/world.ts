@@ -137,13 +137,14 @@ export class World {
   }
 
   /** What was stored through mappings and never written to the process went with its mount. */
-  #loseStores({ holder, link, publisher }: Mount): void {
+  #loseStores({ holder, kernel, link, publisher }: Mount): void {
     const { table, tree } = this.server;
     for (const ino of tree.inodes.keys()) {
       const kinds = [holder.kindOf(ino), link.sid && table.kindOf(link.sid, ino)];
       const mayStore = kinds.includes('exclusive') || publisher.has(ino);
-      if (isDirectory(ino) || !mayStore) continue;
+      if (isDirectory(ino)) continue;
       for (let page = 0; page < PAGES; page += 1) {
+        if (!mayStore && !kernel.hasStored(ino, page)) continue;
         const kept = publisher.page(ino, page)?.version ?? 0;
         const version = Math.max(kept, this.homeOf(ino).versionOf(ino, page));
         this.checker.lost(pageKey(ino, page), version);
