@@ -30,6 +30,26 @@ for at in range(commits):
 print((time.perf_counter() - began) * 1000 / commits)
 `;
 
+/** Prints microseconds an append. */
+const APPENDER = `
+const { openSync, writeSync } = require('node:fs');
+const [path, count] = process.argv.slice(1);
+const fd = openSync(path, 'a');
+const record = Buffer.alloc(${RECORD.length}, 'a record of a log\\n');
+const began = process.hrtime.bigint();
+for (let at = 0; at < Number(count); at += 1) writeSync(fd, record);
+console.log(Number(process.hrtime.bigint() - began) / 1000 / Number(count));
+`;
+
+/** @returns microseconds for each of all appends that programs made at the same time */
+function appendingAtOnce(paths, count) {
+  const one = '"$0" -e "$1" "$PATH_OF" "$2" &';
+  const script = `${paths.map((_, at) => `PATH_OF=$${at + 3}; ${one}`).join(' ')} wait`;
+  const args = ['-c', script, process.execPath, APPENDER, String(count), ...paths];
+  const each = run('sh', args).trim().split('\n').map(Number);
+  return Math.max(...each) / paths.length;
+}
+
 const wholes = (count) => [...sequence(1, count)];
 
 function appending(paths, work) {
@@ -86,6 +106,15 @@ export function sharedWrites({ a, b, scale }) {
               for (const fd of fds) append(fd);
             }) / 2,
         ),
+    },
+    {
+      name: 'append on both sides at once',
+      unit: 'us/append',
+      run: () => {
+        const count = scaled(APPENDS);
+        size += 2 * count * RECORD.length;
+        return appendingAtOnce([onA, onB], count);
+      },
     },
     {
       name: 'append and fsync',

@@ -10,6 +10,7 @@ import { type Deferred, deferred, delay } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import type { ToldName } from './core/kept-names.ts';
 import { type HolderEffect, LeaseHolder } from './core/lease-holder.ts';
+import { LeaseTurns } from './core/lease-turns.ts';
 import type { RequestContext, Result } from './driver/driver.ts';
 import type { KernelCache } from './kernel-cache.ts';
 import type { LeaseRelease, Unpublished } from './meta-client.ts';
@@ -29,7 +30,7 @@ export interface LeasedFiles {
   unpublished(ino: Ino): Unpublished | undefined;
   /** Its lease is given up: nothing of it may be answered from memory. */
   forget(ino: Ino): void;
-  /** The kernel begins to forget its pages. */
+  /** The kernel begins to forget its pages, for somebody else wants to change it or to write. */
   dropping(ino: Ino): void;
   /** The metaserver was told that it is open here. */
   toldOpen(ino: Ino): void;
@@ -64,6 +65,8 @@ const PROGRESS_MS = 3_000;
 /** Nothing new is told to the kernel so shortly before the end of the leases. */
 const JEOPARDY_MS = 3_000;
 const RELAX_MS = 250;
+/** How often it is looked whether a turn is over. */
+const TURN_LOOK_MS = 1;
 export const LEASES_MAX = 100_000;
 /** Given up at a time when there are too many. */
 const TRIM = 1_000;
@@ -73,6 +76,11 @@ export class Leases {
   files: LeasedFiles | undefined;
   readonly #options: LeasesOptions;
   readonly #holder: LeaseHolder<Ticket>;
+  readonly #turns = new LeaseTurns();
+  /** Recalls that wait for the end of a turn. */
+  readonly #deferred = new Map<Ino, Recall>();
+  /** The right to write was asked for, and there is no answer yet. */
+  readonly #wanted = new Set<Ino>();
   #releases: LeaseRelease[] = [];
   /** May be held exclusively for nothing. */
   readonly #idle = new Set<Ino>();
@@ -148,7 +156,10 @@ export class Leases {
   use(context: RequestContext | undefined, ino: Ino, need: LeaseKind): Promise<void> | undefined {
     if (!this.#isValid() && this.#holder.kindOf(ino) !== undefined) this.expire();
     const ticket: Ticket = { go: deferred() };
-    if (this.#holder.use(ino, need, ticket)) return undefined;
+    if (this.#holder.use(ino, need, ticket)) {
+      this.#used(ino);
+      return undefined;
+    }
     const cancel = (error: FsError): void => {
       if (this.#holder.cancel(ino, ticket)) ticket.go.reject(error);
     };
@@ -173,21 +184,43 @@ export class Leases {
   }
 
   done(ino: Ino): void {
+    this.#used(ino);
     this.#holder.done(ino);
     this.#work();
+  }
+
+  #used(ino: Ino): void {
+    if (this.#turns.has(ino)) this.#turns.used(ino, this.#options.bootMs());
   }
 
   /** A reply brought a lease. */
   granted(ino: Ino, grant: Grant): void {
     this.#holder.granted(ino, grant);
     if (grant.kind === 'exclusive') this.relaxSoon(ino);
+    const wasWanted = grant.kind === 'exclusive' && this.#wanted.has(ino);
+    if (wasWanted) this.#turns.began(ino, grant.lseq, this.#options.bootMs());
     this.#work();
     if (this.#holder.count > LEASES_MAX) this.#trim();
   }
 
-  recalled({ ino, lseq, keepShared }: Recall): void {
-    this.#holder.recalled(asIno(ino), safeInteger(lseq), keepShared ? 'shared' : 'nothing');
+  recalled(recall: Recall): void {
+    const ino = asIno(recall.ino);
+    const lseq = safeInteger(recall.lseq);
+    if (this.#turns.lasts(ino, lseq, this.#options.bootMs())) {
+      const waits = this.#deferred.has(ino);
+      this.#deferred.set(ino, recall);
+      if (!waits) setTimeout(() => this.#recallAgain(ino), TURN_LOOK_MS);
+      return;
+    }
+    this.#holder.recalled(ino, lseq, recall.keepShared ? 'shared' : 'nothing');
     this.#work();
+  }
+
+  /** The turn may be over by now. */
+  #recallAgain(ino: Ino): void {
+    const recall = this.#deferred.get(ino);
+    this.#deferred.delete(ino);
+    if (recall !== undefined && !this.#isClosed) this.recalled(recall);
   }
 
   /** Somebody looks at a file that may be written here. Where nothing is, it need not be. */
@@ -230,6 +263,7 @@ export class Leases {
 
   /** The session is over: nothing of it is held, or called back, any more. */
   evicted(): void {
+    this.#deferred.clear();
     this.#forgetAll(this.#holder.evicted());
   }
 
@@ -245,6 +279,7 @@ export class Leases {
    * has when this resolves. What was given up before was forgotten before.
    */
   async letGo(): Promise<void> {
+    this.#deferred.clear();
     const names = this.#options.kernel.forgetNames();
     let inos = this.#holder.restarted();
     this.#options.log.info('the metaserver began anew', { leases: inos.length });
@@ -341,6 +376,7 @@ export class Leases {
   }
 
   async #ask(ino: Ino, kind: LeaseKind): Promise<void> {
+    if (kind === 'exclusive') this.#wanted.add(ino);
     try {
       await this.#options.ask(ino, kind);
     } catch (error) {
@@ -348,6 +384,8 @@ export class Leases {
       for (const { go } of this.#holder.refused(ino)) go.reject(error);
       this.#work();
       return;
+    } finally {
+      this.#wanted.delete(ino);
     }
     this.#holder.answered(ino);
     this.#work();

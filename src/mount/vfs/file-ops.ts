@@ -393,10 +393,12 @@ export class FileOps implements FileOperations {
     inode.opens++;
     if (writes) inode.writers++;
     const append = (flags & O_APPEND) !== 0 && writes;
-    const directIo = append || inode.copy.isAppendedTo(clock.bootMs());
+    const { copy } = inode;
+    const nowMs = clock.bootMs();
+    const direct = append || copy.isAppendedTo(nowMs) || copy.isShared(nowMs);
     return {
-      fh: this.#handles.open({ inode, append, writes, lossesTold: inode.losses }),
-      directIo,
+      fh: this.#handles.open({ inode, append, direct, writes, lossesTold: inode.losses }),
+      directIo: direct,
       get keepCache() {
         return leases.validMs(inode.ino) > 0;
       },

@@ -7,6 +7,8 @@ export interface FileHandle {
   readonly inode: Inode;
   /** Every write goes to the end of the file, wherever the kernel thinks that is. */
   readonly append: boolean;
+  /** It reads and writes past the pages of the kernel. */
+  readonly direct: boolean;
   readonly writes: boolean;
   /** Of the losses of its inode: how many there were when it was opened, or last told of them. */
   lossesTold: number;

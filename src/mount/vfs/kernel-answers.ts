@@ -64,14 +64,15 @@ export function unsettleKernel(
  */
 export function dropOldPages(
   { clock, kernel }: VfsShared,
-  { inode, append }: FileHandle,
+  { inode, append, direct }: FileHandle,
   { data, offset }: WriteNode,
   at: number,
 ): Promise<void> | undefined {
   const { copy, ino } = inode;
-  const isOld = append
-    ? copy.appended(clock.bootMs()) || at !== offset
-    : copy.hasReadAgain(clock.bootMs(), AGAIN_MS);
+  const nowMs = clock.bootMs();
+  const isOld = direct
+    ? (append ? copy.appended(nowMs) : copy.writtenPast()) || at !== offset
+    : copy.hasReadAgain(nowMs, AGAIN_MS);
   const dropped = isOld ? kernel.forgetRange(ino, at, data.length) : undefined;
   if (dropped === undefined) return undefined;
   const ms = copy.isReading ? READ_MS : DROPPED_MS;

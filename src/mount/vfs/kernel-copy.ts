@@ -1,5 +1,8 @@
 /** Who appends now and then does so again within this. */
 const APPENDING_MS = 10_000;
+/** Called back so often within that time, and others will want it again. */
+const SHARED_TIMES = 3;
+const SHARED_MS = 10_000;
 
 /** What a kernel has of one file, as far as this mount knows. */
 export class KernelCopy {
@@ -20,6 +23,8 @@ export class KernelCopy {
   #readsAtForget = 0;
   #forgottenMs = Number.NEGATIVE_INFINITY;
   #appendedMs = Number.NEGATIVE_INFINITY;
+  /** When its lease was called back last, oldest first. */
+  #calledMs: readonly number[] = [];
 
   get isReading(): boolean {
     return this.#readsUnderWay > 0;
@@ -49,9 +54,26 @@ export class KernelCopy {
     return nowMs - this.#appendedMs <= APPENDING_MS;
   }
 
+  /** Others have called for it, so that it has to forget all of it. */
+  called(nowMs: number): void {
+    this.#calledMs = [...this.#calledMs, nowMs].slice(-SHARED_TIMES);
+    this.forgot(nowMs);
+  }
+
+  /** Several machines use it, and at least one writes: what is opened now reads and writes past its pages. */
+  isShared(nowMs: number): boolean {
+    const [first] = this.#calledMs;
+    return this.#calledMs.length === SHARED_TIMES && nowMs - (first ?? 0) <= SHARED_MS;
+  }
+
   /** An append was done. @returns whether it may have pages from before */
   appended(nowMs: number): boolean {
     this.#appendedMs = nowMs;
+    return this.writtenPast();
+  }
+
+  /** Something was written past its pages. @returns whether it may have some from before */
+  writtenPast(): boolean {
     const mayHave = this.#reads !== this.#readsAtDrop;
     this.#readsAtDrop = this.#reads;
     return mayHave;

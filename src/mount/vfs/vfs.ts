@@ -183,7 +183,7 @@ export class Vfs {
         meta.cache.forget(ino);
         inodes.get(ino)?.copy.forgot(this.#options.clock.bootMs());
       },
-      dropping: (ino) => inodes.get(ino)?.copy.forgot(this.#options.clock.bootMs()),
+      dropping: (ino) => inodes.get(ino)?.copy.called(this.#options.clock.bootMs()),
       toldOpen: (ino) => {
         const inode = inodes.get(ino);
         if (inode !== undefined) inode.toldOpen = true;

@@ -176,7 +176,8 @@ export class Kernel {
     cell.isLocked = true;
     cell.dirtyBy = undefined;
     cell.isLeaving = true;
-    this.send({ kind: 'write', ino, page, content, fh: fh ?? 0, isStore: true }, ({ error }) => {
+    const handle = { fh: fh ?? 0, isDirect: false, isStore: true };
+    this.send({ kind: 'write', ino, page, content, ...handle }, ({ error }) => {
       cell.isLeaving = false;
       if (error !== undefined) this.remove(ino, page, cell);
       else this.unlock(cell);

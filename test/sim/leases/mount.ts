@@ -28,6 +28,7 @@ import type { World } from './world.ts';
 
 /** A kernel that takes longer than this to forget may wait for an answer from here. */
 const SLOW_MS = 2;
+const TURN_MS = 20;
 const PROGRESS_MS = 3_000;
 
 export class Mount {
@@ -155,9 +156,20 @@ export class Mount {
   }
 
   recalled(ino: Ino, lseq: number, keep: Keep): void {
-    this.world.tally.count(this.holder.kindOf(ino) ? 'recalled' : 'recalled without a lease');
-    this.holder.recalled(ino, lseq, keep);
-    this.work();
+    const { holder, world } = this;
+    world.tally.count(holder.kindOf(ino) ? 'recalled' : 'recalled without a lease');
+    const settling = this.#settling;
+    const call = (): void => {
+      if (holder !== this.holder || settling !== this.#settling) return;
+      holder.recalled(ino, lseq, keep);
+      this.work();
+    };
+    const turn = holder.kindOf(ino) === 'exclusive' && world.random.chance(0.3);
+    if (!turn) call();
+    else {
+      world.tally.count('C21 a turn lasts');
+      world.queue.after(TURN_MS * world.random.next(), () => this.node.run(call));
+    }
   }
 
   work(): void {

@@ -295,6 +295,10 @@ export const MUTATIONS: readonly Mutation[] = [
     parts: () => ({ ...REAL, unsettle: () => {} }),
   },
   {
+    name: 'pages that were written past are kept (C18)',
+    parts: () => ({ ...REAL, writtenPast: () => false }),
+  },
+  {
     name: 'a look shows what is committed, whoever writes (C19)',
     parts: () => ({ ...REAL, look: (outcome) => outcome }),
   },

@@ -4,6 +4,7 @@ import { Glimpses } from '../../../src/metaserver/core/glimpses.ts';
 import { LeaseTable } from '../../../src/metaserver/core/leases.ts';
 import { KeptNames, type Reserve } from '../../../src/mount/core/kept-names.ts';
 import { LeaseHolder } from '../../../src/mount/core/lease-holder.ts';
+import type { KernelCopy } from '../../../src/mount/vfs/kernel-copy.ts';
 import { Fences } from '../../../src/peer/core/fences.ts';
 import type { Kernel } from './kernel.ts';
 import { type DataCall, isDirectory } from './messages.ts';
@@ -33,6 +34,8 @@ export interface Parts {
   forget(kernel: Kernel, ino: Ino, what: 'attributes' | 'all', done: () => void): void;
   /** A clean file is written to: the kernel forgets what it was told of it. */
   unsettle(kernel: Kernel, ino: Ino): void;
+  /** Something was written past the pages of the kernel. @returns whether some may be old */
+  writtenPast(copy: KernelCopy): boolean;
   /** In which directories the kernel may keep names. */
   keptNames(): KeptNames;
   /** Who has no names to take back waits until those of others are. */
@@ -73,6 +76,7 @@ export const REAL: Parts = {
     else kernel.forgetData(ino, done);
   },
   unsettle: (kernel, ino) => kernel.forgetAttr(ino),
+  writtenPast: (copy) => copy.writtenPast(),
   keptNames: () => new KeptNames(RESERVE),
   waitsForEpochs: true,
   tellsDuringEpochs: true,

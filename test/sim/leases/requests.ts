@@ -163,7 +163,7 @@ export function proceed(mount: Mount, upcall: Upcall): void {
 
 /** A store was made while the page was there, so under the lease: it waits for none. */
 function accept(mount: Mount, upcall: Of<'write'>, then: () => void = () => {}): void {
-  const { ino, page, content, isStore } = upcall;
+  const { ino, page, content, isDirect, isStore } = upcall;
   const { parts, queue } = mount.world;
   if (!mount.publisher.has(ino)) parts.unsettle(mount.kernel, ino);
   mount.publisher.accept(ino, page, content, mount.holder.lseqOf(ino));
@@ -178,9 +178,11 @@ function accept(mount: Mount, upcall: Of<'write'>, then: () => void = () => {}):
     mount.answer(upcall, isLate ? { error: 'EIO' } : { size });
     then();
   };
-  if (isStore || !mount.copy(ino).hasReadAgain(queue.nowMs, AGAIN_MS)) answer();
+  const copy = mount.copy(ino);
+  const isOld = isDirect ? parts.writtenPast(copy) : copy.hasReadAgain(queue.nowMs, AGAIN_MS);
+  if (isStore || !isOld) answer();
   else {
-    mount.world.tally.count('C18 read again');
+    mount.world.tally.count(isDirect ? 'C18 written past' : 'C18 read again');
     const { holder } = mount;
     const answerHere = (): void => {
       if (holder === mount.holder) answer();

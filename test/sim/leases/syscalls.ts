@@ -220,22 +220,21 @@ export class Syscalls {
       kernel.writeBack(ino, page, known, () => this.#write(ino, fh, page, mode, done));
       return;
     }
+    const isDirect = mode === 'direct';
+    // Before the request, and not once more: it may be read again meanwhile.
+    if (isDirect && known !== undefined) kernel.remove(ino, page, known);
     const content: Content = { version: PENDING };
-    const cell =
-      mode === 'direct' ? undefined : (known ?? kernel.add(ino, page, content, mode === 'partial'));
+    const cell = isDirect
+      ? undefined
+      : (known ?? kernel.add(ino, page, content, mode === 'partial'));
     if (cell !== undefined) cell.content = content;
     if (known !== undefined && cell !== undefined) this.#world.tally.count('K14 seen early');
     const isHeld = cell?.isLocked === true;
-    kernel.send({ kind: 'write', ino, page, content, fh, isStore: false }, ({ error, size }) => {
+    const upcall = { kind: 'write', ino, page, content, fh, isDirect, isStore: false } as const;
+    kernel.send(upcall, ({ error, size }) => {
       kernel.forgetAttr(ino);
       if (cell !== undefined && (isHeld || (error !== undefined && cell.content === content))) {
         kernel.remove(ino, page, cell);
-      }
-      if (cell === undefined) {
-        const cached = kernel.cells(ino)[page];
-        if (cached?.isLocked === false && cached.dirtyBy === undefined) {
-          kernel.remove(ino, page, cached);
-        }
       }
       if (error === undefined) {
         this.#world.checker.returned(pageKey(ino, page), content.version);

@@ -32,6 +32,8 @@ export type UpcallBody =
       readonly page: number;
       readonly content: Content;
       readonly fh: number;
+      /** Past the pages. */
+      readonly isDirect: boolean;
       readonly isStore: boolean;
     }
   | { readonly kind: 'flush'; readonly ino: Ino; readonly fh: number }

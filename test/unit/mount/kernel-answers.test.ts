@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Ino, ROOT_INO } from '../../../src/common/ids.ts';
 import { deferred, delay } from '../../../src/common/lifecycle.ts';
+import type { OpenResult } from '../../../src/mount/driver/driver.ts';
 import { foundIn, VfsWorld } from '../../support/vfs-world.ts';
 
 const CHANGE = { killSuidGid: false };
@@ -163,4 +164,27 @@ test('a file that programs here append to is opened for direct reads', async () 
   assert.equal(await isDirect(), true);
   world.clock.advance(20_000);
   assert.equal(await isDirect(), false);
+});
+
+test('a file that others call for again and again is opened past the pages of the kernel', async () => {
+  const world = await VfsWorld.create();
+  const { fh, ino } = await world.create('file');
+  await world.write(fh, 0, '12345');
+  const open = async (): Promise<OpenResult> =>
+    world.fs.open(world.context(), ino, { flags: 2, killSuidGid: false });
+  const { files } = world.leases;
+  files?.dropping(ino);
+  files?.dropping(ino);
+  assert.equal((await open()).directIo, false, 'twice may be chance');
+  files?.dropping(ino);
+  const { directIo, fh: direct } = await open();
+  assert.equal(directIo, true);
+  await world.write(direct, 1, 'x');
+  const { ranges } = world.kernel;
+  assert.deepEqual(ranges, [], 'the kernel has read no page');
+  await world.read(fh);
+  await world.write(direct, 2, 'y');
+  assert.deepEqual(ranges, [[2, 1]], 'it knows nothing of what goes past its pages');
+  world.clock.advance(20_000);
+  assert.equal((await open()).directIo, false, 'for a while nobody has');
 });
