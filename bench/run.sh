@@ -19,7 +19,7 @@ end() {
     fi
   done
   for pid in $pids; do
-    if tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q "$work"; then kill -9 "$pid" || :; fi
+    if { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -q "$work"; then kill -9 "$pid" || :; fi
   done
   if grep -q " $work/" /proc/self/mounts; then
     printf 'bench: %s is still mounted, it stays\n' "$work" >&2
