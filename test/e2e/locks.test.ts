@@ -151,6 +151,32 @@ test('locks hold on three machines', { skip }, async (t) => {
     last.end();
   });
 
+  await t.test(
+    'what an open file has locked is free when its last descriptor is gone',
+    async () => {
+      const script = `
+import fcntl, os, struct, sys
+lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+here, there = (os.open(f"{mount}/lock", os.O_RDWR) for mount in sys.argv[1:])
+def tried(file):
+    try:
+        fcntl.fcntl(file, 37, lock)
+        return "had"
+    except BlockingIOError:
+        return "refused"
+print(tried(here), tried(there))
+again = os.dup(here)
+os.close(here)
+print(tried(there))
+os.close(again)
+while tried(there) == "refused": pass
+here = os.open(f"{sys.argv[1]}/lock", os.O_RDWR)
+print(tried(here))`;
+      const said = await two.dfs.ok(`timeout 10 python3 -c '${script}' "$M" ${one.dfs.mountpoint}`);
+      assert.equal(said, 'had refused\nrefused\nrefused\n');
+    },
+  );
+
   await t.test('a circle is refused', async () => {
     const script = `
 import fcntl, os, sys

@@ -199,11 +199,15 @@ export interface DirOperations {
   releasedir(fh: Fh): void;
 }
 
-/** Advisory locks. An owner is a process or an open file, as the kernel numbers them. */
+/**
+ * Advisory locks. An owner is a process or an open file, as the kernel numbers them; for flock(2) it
+ * is the handle.
+ */
 export interface LockOperations {
   /** A lock that is in the way of this one. Its pid is 0 where it is another machine's. */
   getlk(context: RequestContext, lock: Lock): Result<Lock | undefined>;
-  setlk(context: RequestContext, lock: Lock, waits: boolean): Result<void>;
+  /** `fh`: what an open file description has locked ends with its handle. */
+  setlk(context: RequestContext, fh: Fh, lock: Lock, waits: boolean): Result<void>;
   unlock(context: RequestContext, place: LockPlace): Result<void>;
 }
 

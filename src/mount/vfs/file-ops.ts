@@ -254,6 +254,7 @@ export class FileOps implements FileOperations {
 
   flush(context: RequestContext, fh: Fh, owner?: string): Result<void> {
     const handle = this.#handles.get(fh);
+    if (owner !== undefined) handle.lockers.delete(owner);
     if (!this.#shared.locks.has(handle.inode.ino)) return this.#flush(context, handle);
     return this.#flushAndUnlock(context, handle, owner);
   }
@@ -279,6 +280,11 @@ export class FileOps implements FileOperations {
     return this.#shared.publisher.publish(inode, context).then(() => reportLoss(handle));
   }
 
+  /** `owner` locks the file by fcntl(2) through this handle. */
+  lockedBy(fh: Fh, owner: string): void {
+    this.#handles.get(fh).lockers.add(owner);
+  }
+
   async fsync(context: RequestContext, fh: Fh): Promise<void> {
     const handle = this.#handles.get(fh);
     reportLoss(handle);
@@ -293,6 +299,12 @@ export class FileOps implements FileOperations {
     const { data, inodes, locks, publisher, unlinked } = this.#shared;
     const { ino } = inode;
     if (flockOwner !== undefined) await locks.closed({ ino, kind: 'flock', owner: flockOwner });
+    // The kernel says nothing of these: it takes it that all locks end with a flush.
+    for (const owner of handle.lockers) {
+      if (!this.#handles.some((other) => other.inode === inode && other.lockers.has(owner))) {
+        await locks.closed({ ino, kind: 'posix', owner });
+      }
+    }
     inode.opens--;
     if (handle.writes) inode.writers--;
     if (inode.writers === 0) {
@@ -397,7 +409,14 @@ export class FileOps implements FileOperations {
     const nowMs = clock.bootMs();
     const direct = append || copy.isAppendedTo(nowMs) || copy.isShared(nowMs);
     return {
-      fh: this.#handles.open({ inode, append, direct, writes, lossesTold: inode.losses }),
+      fh: this.#handles.open({
+        inode,
+        append,
+        direct,
+        writes,
+        lossesTold: inode.losses,
+        lockers: new Set(),
+      }),
       directIo: direct,
       get keepCache() {
         return leases.validMs(inode.ino) > 0;

@@ -12,6 +12,12 @@ export interface FileHandle {
   readonly writes: boolean;
   /** Of the losses of its inode: how many there were when it was opened, or last told of them. */
   lossesTold: number;
+  /**
+   * Who locked the file by fcntl(2) through this, and has not closed it since. Processes close it
+   * before it is released; what is left then is the open file description itself. The kernel may
+   * have given its number to the next one by then, which has all of it.
+   */
+  readonly lockers: Set<string>;
 }
 
 /** A page of a directory, and how it was asked for. */
@@ -48,6 +54,10 @@ export class HandleTable<Handle> {
     const handle = this.#handles.get(fh);
     if (handle === undefined) throw new FsError('EBADF', `handle ${fh} is not open`);
     return handle;
+  }
+
+  some(condition: (handle: Handle) => boolean): boolean {
+    return [...this.#handles.values()].some(condition);
   }
 
   /** @returns undefined when it was closed already */

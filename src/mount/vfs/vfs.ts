@@ -74,7 +74,8 @@ export class Vfs {
       if (inode !== undefined && inode.opens > 0) inode.locksLost = true;
     };
     options.meta.cache.onAttr = (attr) => this.#inodes.get(attr.ino)?.update(attr);
-    this.fs = fileSystem(new NameOps(shared), this.#files, new DirOps(shared), new LockOps(shared));
+    const locks = new LockOps(shared, this.#files);
+    this.fs = fileSystem(new NameOps(shared), this.#files, new DirOps(shared), locks);
   }
 
   /** Files that programs have open here, as the metaserver is told now: of their last close too. */

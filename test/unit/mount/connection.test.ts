@@ -6,7 +6,12 @@ import { asFh, asGroupId, asIno, type Ino } from '../../../src/common/ids.ts';
 import { type Deferred, deferred } from '../../../src/common/lifecycle.ts';
 import { silentLogger } from '../../../src/common/log.ts';
 import type { EntryResult, FileSystem, RequestContext } from '../../../src/mount/driver/driver.ts';
-import { OPCODE } from '../../../src/mount/driver/native/abi.ts';
+import {
+  F_WRLCK,
+  LK_FLOCK,
+  OPCODE,
+  RELEASE_FLOCK_UNLOCK,
+} from '../../../src/mount/driver/native/abi.ts';
 import { FuseConnection } from '../../../src/mount/driver/native/connection.ts';
 import { dispatch } from '../../../src/mount/driver/native/dispatch.ts';
 import { FakeFuseSession } from '../../support/fake-fuse-session.ts';
@@ -43,6 +48,8 @@ interface Harness {
   readonly gates: Deferred<void>[];
   /** References the kernel owes, by inode. */
   readonly owed: Map<Ino, number>;
+  /** Who locked what by flock(2), and gave it up with which handle. */
+  readonly flocks: string[];
   send(opcode: number, unique: number, payload: Buffer): void;
 }
 
@@ -56,6 +63,7 @@ function harness(): Harness {
   const contexts: RequestContext[] = [];
   const gates: Deferred<void>[] = [];
   const owed = new Map<Ino, number>();
+  const flocks: string[] = [];
   const wait = (context: RequestContext): Promise<void> => {
     contexts.push(context);
     const gate = deferred<void>();
@@ -101,8 +109,17 @@ function harness(): Harness {
     read: unused,
     write: unused,
     fsync: unused,
-    release: unused,
+    release: (fh, owner) => {
+      flocks.push(`release ${fh} of ${owner}`);
+    },
     statfs: unused,
+    locks: {
+      getlk: unused,
+      setlk: (_context, fh, { kind, owner }) => {
+        flocks.push(`${kind} ${fh} of ${owner}`);
+      },
+      unlock: unused,
+    },
   };
   const fuse = new FuseConnection({
     session,
@@ -121,10 +138,23 @@ function harness(): Harness {
     new Uint8Array(session.slots).set(Buffer.concat([header, payload]));
     dispatch(fuse, 0, 40 + payload.length);
   };
-  return { fuse, session, contexts, gates, owed, send };
+  return { fuse, session, contexts, gates, owed, flocks, send };
 }
 
 const name = Buffer.from('name\0');
+
+/** fuse_lk_in of flock(2), and fuse_release_in that ends it: of one owner, as the kernel numbers it. */
+function flockOf(fh: number): { readonly lock: Buffer; readonly release: Buffer } {
+  const lock = Buffer.alloc(48);
+  const release = Buffer.alloc(24);
+  for (const payload of [lock, release]) payload.writeUInt32LE(fh, 0);
+  lock.writeUInt32LE(1234, 8);
+  lock.writeUInt32LE(F_WRLCK, 32);
+  lock.writeUInt32LE(LK_FLOCK, 40);
+  release.writeUInt32LE(RELEASE_FLOCK_UNLOCK, 12);
+  release.writeUInt32LE(1234, 16);
+  return { lock, release };
+}
 
 function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
@@ -189,4 +219,13 @@ test('what waits says for whom, and of which inode', () => {
   context.waitsFor = 'metaserver';
   assert.deepEqual(fuse.stuck(0), [{ ...unlink, for: 'metaserver' }]);
   assert.deepEqual(fuse.stuck(1), []);
+});
+
+test('an open file that the kernel numbers as one that is not released yet has its own flock', async () => {
+  const { flocks, send } = harness();
+  send(OPCODE.SETLKW, 2, flockOf(1).lock);
+  send(OPCODE.SETLKW, 4, flockOf(2).lock);
+  send(OPCODE.RELEASE, 6, flockOf(1).release);
+  await settled();
+  assert.deepEqual(flocks, ['flock 1 of 1', 'flock 2 of 2', 'release 1 of 1']);
 });

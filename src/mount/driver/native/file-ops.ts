@@ -153,7 +153,8 @@ export function release(fuse: FuseConnection, request: KernelRequest): void {
   const { fs, view } = fuse;
   view.need(24);
   const unlocks = (view.u32(12) & RELEASE_FLOCK_UNLOCK) !== 0;
-  fuse.finish(request, fs.release(view.fh(0), unlocks ? String(view.big(16)) : undefined), nothing);
+  const fh = view.fh(0);
+  fuse.finish(request, fs.release(fh, unlocks ? String(fh) : undefined), nothing);
 }
 
 export function statfs(fuse: FuseConnection, request: KernelRequest): void {

@@ -12,13 +12,17 @@ function locksOf({ fs }: FuseConnection): LockOperations {
   return fs.locks;
 }
 
-/** What fuse_lk_in is about. */
+/**
+ * What fuse_lk_in is about. What is locked by flock(2) belongs to the handle: the kernel may number
+ * an open file as one that was closed before, and say only later that the latter is released.
+ */
 function placeOf({ view }: FuseConnection): LockPlace {
   view.need(48);
+  const isFlock = (view.u32(40) & LK_FLOCK) !== 0;
   return {
     ino: view.nodeid,
-    kind: (view.u32(40) & LK_FLOCK) === 0 ? 'posix' : 'flock',
-    owner: String(view.big(8)),
+    kind: isFlock ? 'flock' : 'posix',
+    owner: isFlock ? String(view.fh(0)) : String(view.big(8)),
     start: view.big(16),
     end: view.big(24),
   };
@@ -53,10 +57,12 @@ export function getlk(fuse: FuseConnection, request: KernelRequest): void {
 
 function set(fuse: FuseConnection, request: KernelRequest, waits: boolean): void {
   const locks = locksOf(fuse);
-  const place = placeOf(fuse);
-  const isUnlock = fuse.view.u32(32) === F_UNLCK;
-  const done = isUnlock ? locks.unlock(request, place) : locks.setlk(request, lockOf(fuse), waits);
-  fuse.finish(request, done, nothing);
+  if (fuse.view.u32(32) === F_UNLCK)
+    fuse.finish(request, locks.unlock(request, placeOf(fuse)), nothing);
+  else {
+    const done = locks.setlk(request, fuse.view.fh(0), lockOf(fuse), waits);
+    fuse.finish(request, done, nothing);
+  }
 }
 
 export function setlk(fuse: FuseConnection, request: KernelRequest): void {
