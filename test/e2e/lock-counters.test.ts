@@ -119,13 +119,6 @@ async function round(
       `${how}: ${final} counted, ${known} known (${acknowledged.join(', ')}), ${inDoubt} in doubt; ` +
         `${killed} programs killed; processes killed: ${what}`,
     );
-    if (wrong !== undefined)
-      t.diagnostic(
-        (await isThere(join(cluster.node(0).dfs.dir, `${how}-${n}.log`)))
-          .split('\n')
-          .slice(0, 60)
-          .join('|'),
-      );
     assert.equal(wrong, undefined, how);
     assert.ok(known <= final && final <= known + inDoubt, how);
     assert.ok(killed > 0 && acknowledged.every((count) => count > 0), `${how}: all had a turn`);
