@@ -2,8 +2,9 @@
 # Programs on several machines that write to the same files: four append 100,000 lines (LINES=N each)
 # that `tail -f` shows on a fourth machine, sqlite for five minutes (SQLITE_S=N), twenty rounds
 # (ROUNDS=N) of ten seconds (ROUND_S=N) of counters under locks while programs, nodes and the
-# metaserver are killed (SEED=N replays the order). About twenty-five minutes, bounded, as root; the
-# mounts live in a private namespace. ONLY=NAME runs one of tail, sqlite-shared, lock-counters.
+# metaserver are killed, 100,000 operations (STEPS=N) on one file through two mounts (SEED=N replays
+# either). About forty minutes, bounded, as root; the mounts live in a private namespace. ONLY=NAME
+# runs one of tail, sqlite-shared, lock-counters, two-mounts.
 set -eu
 cd "$(dirname "$0")/../.."
 sh scripts/build.sh
@@ -27,7 +28,9 @@ lines=${LINES:-25000}
 sqlite_s=${SQLITE_S:-300}
 rounds=${ROUNDS:-20}
 round_s=${ROUND_S:-10}
+steps=${STEPS:-100000}
 show "$((5 + lines / 1000))" tail APPENDERS=4 LINES="$lines"
 show "$((5 + sqlite_s / 30))" sqlite-shared SECONDS="$sqlite_s"
 show "$((5 + rounds * (round_s + 60) / 60))" lock-counters ROUNDS="$rounds" SECONDS="$round_s"
+show "$((5 + steps / 2000))" two-mounts STEPS="$steps" SECONDS="$((steps / 40))"
 exit "$failed"

@@ -10,14 +10,20 @@ const STARTED_MS = 60_000;
 /** How often what happened. */
 export type Counts = Readonly<Partial<Record<string, number>>>;
 
-/** Runs `program`, with the two mountpoints and `count` behind its arguments. @returns its JSON */
+/**
+ * Runs `program`, with the two mountpoints and `count` behind its arguments.
+ * @param dfs the compiled dfs, where it is another than that of this checkout
+ * @returns its JSON
+ */
 export async function between(
   t: TestContext,
   [program, ...args]: readonly [program: string, ...args: string[]],
   count: number,
   timeoutMs: number,
+  dfs?: string,
 ): Promise<unknown> {
-  const cluster = await TestCluster.start(t, { nodes: 2, network: 'host' });
+  const other = dfs === undefined ? {} : { program: dfs };
+  const cluster = await TestCluster.start(t, { nodes: 2, network: 'host', ...other });
   const [one, two] = [cluster.node(0).dfs, cluster.node(1).dfs];
   const output = await run(program, [...args, one.mountpoint, two.mountpoint, String(count)], {
     timeoutMs,
