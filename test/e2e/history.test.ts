@@ -1,6 +1,7 @@
 /**
  * Histories of random calls on three mounts are linearizable while nodes are killed, stopped, cut
- * off and delayed: every block, every appended file, every group of names. MINUTES makes it long,
+ * off and delayed: every block, every appended file, every group of names, also of files that lose
+ * their names while they are open, and every lock. MINUTES makes it long,
  * with all faults in random order; SEED replays their order.
  */
 import assert from 'node:assert/strict';
@@ -19,6 +20,12 @@ const SHORT_MS = 240_000;
 /** Between faults, so that there is something outside of them. */
 const CALM_MS = MINUTES > 0 ? 6_000 : 2_500;
 const SUCCESS_MIN = 0.99;
+/** What never succeeded shows nothing. */
+const KINDS = [
+  ...['pread', 'pwrite', 'mmap', 'cut', 'fsync', 'close', 'append', 'read', 'size', 'open'],
+  ...['create', 'unlink', 'rename', 'link', 'stat', 'list', 'hold', 'fstat', 'unlock'],
+  ...['flock', 'posix', 'ofd', 'flock at once', 'posix at once', 'ofd at once'],
+];
 
 async function breakThings(history: HistoryRun, random: Random): Promise<void> {
   await delay(CALM_MS);
@@ -42,10 +49,21 @@ function* lines(report: Report): Generator<string> {
       `${ok} ok, ${failed} failed, ${unknown} unknown`;
     yield `${op}: ${told(outside)}; inside fault windows ${told(inside)}`;
   }
-  const { judged, objects, successOutside, longestMs, metHere, undecided } = report;
+  const { judged, objects, successOutside, longestMs, metHere, undecided, withoutName } = report;
+  const { holds, refusals, waits, additions } = report.locks;
+  yield `${holds} pieces were surely locked, ${refusals} locks refused, ${waits} long waits in vain`;
+  yield `${additions} certain additions to counters under locks`;
+  yield `${withoutName} calls on open files without a name`;
   yield `${judged} calls on ${objects} objects judged, ${undecided.length} undecided`;
   yield `${(successOutside * 100).toFixed(3)} % of the calls outside fault windows succeeded`;
   yield `longest call ${Math.round(longestMs)} ms, ${metHere} reads met a write of their machine`;
+}
+
+function neverHappened({ counts, locks, withoutName }: Report): string[] {
+  const { holds, refusals, additions } = locks;
+  const kinds = KINDS.filter((op) => (counts[op]?.outside.ok ?? 0) === 0);
+  const more = Object.entries({ holds, refusals, additions, withoutName });
+  return [...kinds, ...more.flatMap(([what, count]) => (count === 0 ? [what] : []))];
 }
 
 const skip = await reasonAgainstNetworks();
@@ -68,5 +86,6 @@ test('what three mounts show under faults has one order', { skip }, async (t) =>
   assert.equal(report.wrong.length, 0, [place, ...report.wrong.slice(0, 10)].join('\n'));
   assert.deepEqual(report.undecided, [], place);
   assert.ok(report.successOutside >= SUCCESS_MIN, place);
+  assert.deepEqual(neverHappened(report), [], place);
   await history.discard();
 });

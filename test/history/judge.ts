@@ -1,10 +1,14 @@
 /** Judges what several processes recorded: every object by itself, and how many calls failed. */
 import { checkAppends } from './core/append.ts';
+import { checkCounter } from './core/counter.ts';
 import { describe, explain, type Fault, type Timed, type Verdict } from './core/history.ts';
+import { checkLocks } from './core/locks.ts';
 import { checkNames } from './core/names.ts';
 import { checkBlock } from './core/register.ts';
+import { isRefusal, type LockObjects, lockObjectsOf } from './lock-objects.ts';
 import { type Objects, objectsOf } from './objects.ts';
 import type { Entry } from './record.ts';
+import { callsWithoutName, isUnlinkable, untilLastSeen } from './unlinked.ts';
 
 /** From the moment at which something was broken until all nodes saw the cluster whole again. */
 export interface Window {
@@ -13,6 +17,8 @@ export interface Window {
   readonly endNs: number;
   /** Machines whose programs may have lost what they had not synced. */
   readonly losers: readonly number[];
+  /** Machines whose programs may have lost their descriptors and what they had locked. */
+  readonly forgetters: readonly number[];
 }
 
 export interface Count {
@@ -22,6 +28,16 @@ export interface Count {
   unknown: number;
 }
 
+export interface LockCounts {
+  /** Pieces of files that were surely locked for a time. */
+  holds: number;
+  refusals: number;
+  /** In vain, and long enough to be judged. */
+  waits: number;
+  /** Certain ones, to counters under a lock. */
+  additions: number;
+}
+
 export interface Report {
   readonly objects: number;
   readonly judged: number;
@@ -29,6 +45,9 @@ export interface Report {
   readonly undecided: readonly string[];
   /** Reads of a block while a program of the same machine wrote it, which saw some of that. */
   readonly metHere: number;
+  readonly locks: LockCounts;
+  /** Calls that succeeded on files that had no name any more. */
+  readonly withoutName: number;
   readonly counts: Readonly<Record<string, { inside: Count; outside: Count }>>;
   readonly failuresOutside: readonly string[];
   /** Of the calls outside windows, how many succeeded. */
@@ -38,11 +57,12 @@ export interface Report {
 
 /** Answers that say what was there. */
 const TELLING = new Set(['EEXIST', 'ENOENT']);
-const BY_NAME = new Set(['create', 'unlink', 'rename', 'link', 'stat']);
+const BY_NAME = new Set(['create', 'unlink', 'rename', 'link', 'stat', 'hold']);
 const CHANGES = new Set(['pwrite', 'cut', 'append', 'create', 'unlink', 'rename', 'link']);
 
-function hasFailed({ op, error }: Entry): boolean {
-  return error !== undefined && !(BY_NAME.has(op) && TELLING.has(error));
+function hasFailed(entry: Entry): boolean {
+  const { op, error } = entry;
+  return error !== undefined && !(BY_NAME.has(op) && TELLING.has(error)) && !isRefusal(entry);
 }
 
 /**
@@ -87,6 +107,10 @@ function verdictsOf(
   return [
     ...[...blocks].map(([block, calls]) => checkBlock(block, calls, since(faults, calls))),
     ...[...appends].map(([file, calls]): Verdict => {
+      if (isUnlinkable(file)) {
+        const seen = untilLastSeen(calls);
+        return checkAppends(file, seen.calls, seen.final, since(faults, calls));
+      }
       const final = finals.get(file);
       if (final === undefined)
         return { kind: 'undecided', object: `${file}: never read in the end` };
@@ -125,16 +149,50 @@ function tornReads(objects: Objects, entries: readonly Entry[]): { wrong: string
   return { wrong, here: objects.torn.length - foreign.length };
 }
 
-/** A file of a round is there from the beginning, so that nobody may miss it. */
-function missing(entries: readonly Entry[]): string[] {
+function locksOf(
+  { locks, counters }: LockObjects,
+  windows: readonly Window[],
+): { readonly verdicts: readonly Verdict[]; readonly counts: LockCounts } {
+  const reports = [...locks].map(([object, calls]) => checkLocks(object, calls, windows));
+  const counts: LockCounts = { holds: 0, refusals: 0, waits: 0, additions: 0 };
+  for (const { holds, refusals, waits } of reports) {
+    counts.holds += holds;
+    counts.refusals += refusals;
+    counts.waits += waits;
+  }
+  const verdicts = reports.map(({ verdict }) => verdict);
+  for (const [file, additions] of counters) {
+    counts.additions += additions.filter(({ optional }) => optional !== true).length;
+    verdicts.push(checkCounter(`counter in ${file}`, additions));
+  }
+  return { verdicts, counts };
+}
+
+/**
+ * A file of a round is there from the beginning, so that nobody may miss it; nor may it go while it
+ * is open, with its name or without, as long as its machine keeps the descriptor.
+ */
+function missing(entries: readonly Entry[], windows: readonly Window[]): string[] {
+  const isForgotten = ({ mount, heldSinceNs, returnNs }: Entry): boolean =>
+    windows.some(
+      ({ forgetters, beginNs, endNs }) =>
+        forgetters.includes(mount) && heldSinceNs <= endNs && returnNs >= beginNs,
+    );
   return entries
-    .filter(({ op, error }) => error === 'ENOENT' && !BY_NAME.has(op))
+    .filter((entry) => {
+      const { op, file, error } = entry;
+      if (BY_NAME.has(op)) return false;
+      if (isUnlinkable(file))
+        return (error === 'ENOENT' || error === 'ESTALE') && !isForgotten(entry);
+      return error === 'ENOENT';
+    })
     .map((entry) => `${entry.file}: not found\n    ${describe(entry, entry.op)}`);
 }
 
 export function judge(entries: readonly Entry[], windows: readonly Window[]): Report {
   const objects = objectsOf(entries);
-  const verdicts = verdictsOf(objects, faultsOf(windows));
+  const locks = locksOf(lockObjectsOf(entries), windows);
+  const verdicts = [...verdictsOf(objects, faultsOf(windows)), ...locks.verdicts];
   const torn = tornReads(objects, entries);
   const outside = entries.filter((entry) => !isInside(entry, windows));
   const failures = outside.filter(hasFailed);
@@ -145,10 +203,12 @@ export function judge(entries: readonly Entry[], windows: readonly Window[]): Re
     wrong: [
       ...verdicts.flatMap((each) => (each.kind === 'wrong' ? [explain(each.violation)] : [])),
       ...torn.wrong,
-      ...missing(entries),
+      ...missing(entries, windows),
     ],
     undecided: verdicts.flatMap((each) => (each.kind === 'undecided' ? [each.object] : [])),
     metHere: torn.here + objects.early,
+    locks: locks.counts,
+    withoutName: callsWithoutName(entries),
     counts: count(entries, windows),
     failuresOutside: failures.map(
       (entry) => `${describe(entry, entry.op)} ${entry.error} ${entry.file}`,

@@ -3,6 +3,7 @@
  * groups of names. Here is decided what an error means: a change that failed may have happened,
  * unless the error says what was there, or that nothing was asked.
  */
+import { basename } from 'node:path';
 import type { AppendCall } from './core/append.ts';
 import type { Timed } from './core/history.ts';
 import type { NamesCall } from './core/names.ts';
@@ -25,6 +26,7 @@ const BLOCKS = 3;
 const DIRECTORIES: Readonly<Record<string, readonly string[]>> = {
   d0: ['d0/x', 'd0/y', 'd0/z'],
   d1: ['d1/x', 'd1/y', 'd1/z'],
+  d2: ['w0', 'w1', 'a0', 'a1'],
 };
 /** The connection of the mount was dead: the kernel asked nobody. */
 const NOT_ASKED = 'ENOTCONN';
@@ -137,7 +139,7 @@ class Sorter implements Objects {
   }
 
   #sync(entry: Entry): void {
-    if (!isSync(entry) || !/\/[wc]\d$/.test(entry.file)) return;
+    if (!isSync(entry) || !/\/[wcl]\d(\.\d+)?$/.test(entry.file)) return;
     for (let block = 0; block < BLOCKS; block++) {
       add(this.blocks, this.#block(entry, block), { ...look(entry), kind: 'sync' });
     }
@@ -180,6 +182,7 @@ function namesCalls(entry: Entry): readonly NamesCall[] {
     return [{ ...look(entry), kind: 'present', name: op === 'create' ? name : to }];
   }
   if (error === 'ENOENT') {
+    if (op === 'fstat') return [];
     // link(2) may also have found a file that lost its last name before it got another one.
     return op === 'link' || op === 'list' ? [] : [{ ...look(entry), kind: 'absent', name }];
   }
@@ -192,10 +195,21 @@ function namesCalls(entry: Entry): readonly NamesCall[] {
       return [{ ...timed(entry), kind: 'rename', name, to, replaces }];
     case 'link':
       return [{ ...timed(entry), kind: 'link', name, to }];
+    default:
+      return error === undefined ? nameLooks(entry, name) : [];
+  }
+}
+
+function nameLooks(entry: Entry, name: string): readonly NamesCall[] {
+  switch (entry.op) {
     case 'stat':
-      return error === undefined ? statLooks(entry, name) : [];
+      return statLooks(entry, name);
+    case 'hold':
+      return [{ ...look(entry), kind: 'present', name, mark: Number(entry.value) }];
+    case 'fstat':
+      return statLooks(entry, name).slice(1);
     case 'list':
-      return error === undefined ? listLooks(entry, name) : [];
+      return listLooks(entry, name);
     default:
       return [];
   }
@@ -213,7 +227,7 @@ function listLooks(entry: Entry, directory: string): readonly NamesCall[] {
   const listed = entry.value as readonly string[];
   return (DIRECTORIES[directory] ?? []).map((name) => ({
     ...look(entry),
-    kind: listed.includes(name.slice(directory.length + 1)) ? 'present' : 'absent',
+    kind: listed.includes(basename(name)) ? 'present' : 'absent',
     name,
   }));
 }

@@ -43,6 +43,14 @@ interface Begin {
   readonly over?: boolean;
   readonly m?: number;
   readonly last?: boolean;
+  /** Of a lock: its kind, whether it is exclusive, where, how long, and whether it would not wait. */
+  readonly k?: string;
+  readonly x?: boolean;
+  readonly at?: number;
+  readonly len?: number;
+  readonly nb?: boolean;
+  /** The value of the counter to which this one was added. */
+  readonly after?: number;
 }
 
 interface End {

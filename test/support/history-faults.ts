@@ -7,6 +7,8 @@ export interface HistoryFault {
   readonly what: string;
   /** Machines whose programs may lose what they had not synced. */
   readonly losers: readonly number[];
+  /** Machines whose programs may lose their descriptors and what they had locked. */
+  readonly forgetters: readonly number[];
   /** Breaks it, waits, and lets it heal; what was killed comes back by itself. */
   run(cluster: TestCluster): Promise<void>;
 }
@@ -23,10 +25,16 @@ function all(cluster: TestCluster): number[] {
   return cluster.nodes.map(({ index }) => index);
 }
 
+/** Evicted, or about to be. */
+function silent(machines: readonly number[]): Pick<HistoryFault, 'losers' | 'forgetters'> {
+  return { losers: machines, forgetters: machines };
+}
+
 export function killNode(index: number): HistoryFault {
   return {
     what: `node ${index} killed`,
     losers: [],
+    forgetters: [index],
     run: (cluster) => killRole(cluster.node(index), 'node'),
   };
 }
@@ -35,6 +43,7 @@ export function killMetaserver(): HistoryFault {
   return {
     what: 'metaserver killed',
     losers: [],
+    forgetters: [],
     run: (cluster) => killRole(cluster.node(0), 'metaserver'),
   };
 }
@@ -51,7 +60,7 @@ async function stopped(pid: number, ms: number): Promise<void> {
 export function pauseNode(index: number, ms: number): HistoryFault {
   return {
     what: `node ${index} stopped for ${ms} ms`,
-    losers: ms > SILENT_MS ? [index] : [],
+    ...silent(ms > SILENT_MS ? [index] : []),
     run: async (cluster) => stopped(await cluster.node(index).dfs.pid('node'), ms),
   };
 }
@@ -59,7 +68,7 @@ export function pauseNode(index: number, ms: number): HistoryFault {
 export function pauseMetaserver(ms: number): HistoryFault {
   return {
     what: `metaserver stopped for ${ms} ms`,
-    losers: ms > SILENT_MS ? [0, 1, 2] : [],
+    ...silent(ms > SILENT_MS ? [0, 1, 2] : []),
     run: async (cluster) => stopped(await cluster.node(0).dfs.pid('metaserver'), ms),
   };
 }
@@ -69,6 +78,7 @@ export function delayMetaserver(times: number): HistoryFault {
   return {
     what: `metaserver delayed ${times} times`,
     losers: [],
+    forgetters: [],
     run: async (cluster) => {
       const pid = await cluster.node(0).dfs.pid('metaserver');
       for (let time = 0; time < times; time += 1) {
@@ -99,7 +109,7 @@ export function partition(index: number, ms: number): HistoryFault {
   return {
     what: `machine ${index} cut off for ${ms} ms`,
     // The metaserver is on machine 0: without it, all others are silent.
-    losers: ms <= SILENT_MS ? [] : index === 0 ? [0, 1, 2] : [index],
+    ...silent(ms <= SILENT_MS ? [] : index === 0 ? [0, 1, 2] : [index]),
     run: (cluster) => {
       const others = all(cluster).filter((other) => other !== index);
       const pairs = others.flatMap((other) => [[index, other] as const, [other, index] as const]);
@@ -113,7 +123,7 @@ export function cut(from: number, to: number, ms: number, bothWays: boolean): Hi
   const pairs = bothWays ? [[from, to] as const, [to, from] as const] : [[from, to] as const];
   return {
     what: `${bothWays ? 'cut between' : 'one-way cut from'} ${from} and ${to} for ${ms} ms`,
-    losers: ms > HOME_MS ? [from, to] : [],
+    ...silent(ms > HOME_MS ? [from, to] : []),
     run: (cluster) => cutFor(cluster, pairs, ms),
   };
 }

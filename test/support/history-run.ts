@@ -7,6 +7,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
+import type { StatusDocument } from '../../src/cli/status-document.ts';
 import { within } from '../../src/common/lifecycle.ts';
 import { judge, type Report, type Window } from '../history/judge.ts';
 import { type Entry, readRecord } from '../history/record.ts';
@@ -16,12 +17,13 @@ import type { HistoryFault } from './history-faults.ts';
 import type { Random } from './random.ts';
 
 const PROGRAM = resolve(import.meta.dirname, '../../../test/support/workload/history.py');
-const ROLES = ['names', 'data', 'data'] as const;
+const ROLES = ['names', 'data', 'data', 'locks', 'unlinked'] as const;
 const ROUND_MS = 4_000;
 const WHOLE_MS = 90_000;
 /** Longer than any call may take, see `-o wait=`. */
 const ENDS_MS = 90_000;
 const KILLED_MS = 5_000;
+const LEFT_MS = 30_000;
 
 interface Program {
   readonly child: ChildProcess;
@@ -76,7 +78,8 @@ export class HistoryRun {
       await fault.run(this.#cluster);
       await this.#cluster.untilWhole(`after ${fault.what}`, WHOLE_MS);
     } finally {
-      const window = { what: fault.what, losers: fault.losers, beginNs, endNs: this.nowNs };
+      const { what, losers, forgetters } = fault;
+      const window = { what, losers, forgetters, beginNs, endNs: this.nowNs };
       this.windows.push(window);
       const seconds = (ns: number): string => (ns / 1e9).toFixed(1);
       this.#note(`${seconds(beginNs)} s .. ${seconds(window.endNs)} s: ${fault.what}`);
@@ -95,7 +98,23 @@ export class HistoryRun {
       expectOk(await this.#once('final', node, 91, { done }), `final reads on ${node.name}`);
     }
     await writeFile(join(this.dir, 'windows.json'), JSON.stringify(this.windows));
-    return judge(await readRecords(this.dir), this.windows);
+    const report = judge(await readRecords(this.dir), this.windows);
+    const left = await this.#untilNothingIsLeft().then(
+      () => [],
+      (error: unknown) => [String(error)],
+    );
+    return { ...report, wrong: [...report.wrong, ...left] };
+  }
+
+  /** Files that lost their names while they were open are gone with their last descriptors. */
+  async #untilNothingIsLeft(): Promise<void> {
+    const [node] = this.#cluster.nodes;
+    if (node === undefined) return;
+    const listed = await node.dfs.ok("find . -printf '%i\\n' | sort -u | wc -l");
+    const files = Number(listed);
+    const isClean = ({ inodes, reclaimPending }: StatusDocument): boolean =>
+      inodes === files && reclaimPending === 0;
+    await this.#cluster.untilStatus(`${files} files are all`, node, isClean, LEFT_MS);
   }
 
   /** What failed is worth another look; what passed is not. */
@@ -131,7 +150,7 @@ export class HistoryRun {
   }
 
   #once(command: string, node: ClusterNode, worker: number, more: object = {}) {
-    return run('python3', [PROGRAM, command, this.#config(node, worker, more)], {
+    return run('python3', ['-B', PROGRAM, command, this.#config(node, worker, more)], {
       timeoutMs: 120_000,
       onTimeout: () => node.dfs.abort(),
     });
@@ -148,7 +167,7 @@ export class HistoryRun {
 
 function startProgram(config: string): Program {
   const stdio = ['ignore', 'ignore', 'pipe'] as const;
-  const child = spawn('python3', [PROGRAM, 'work', config], {
+  const child = spawn('python3', ['-B', PROGRAM, 'work', config], {
     stdio: [...stdio],
     cwd: '/',
     detached: true,

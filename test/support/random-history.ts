@@ -5,6 +5,7 @@
  */
 import type { AppendCall } from '../history/core/append.ts';
 import type { Timed } from '../history/core/history.ts';
+import type { LockCall } from '../history/core/locks.ts';
 import type { NamesCall } from '../history/core/names.ts';
 import type { BlockCall } from '../history/core/register.ts';
 import type { Random } from './random.ts';
@@ -96,6 +97,33 @@ export function randomNames(random: Random, length = 60): NamesCall[] {
     }
     files.delete(name);
     return { ...when, kind: 'unlink', name };
+  });
+}
+
+const ENDS = [0, 1, 2, 3] as const;
+
+/** Each client is an owner; it is refused what is in conflict with what others have. */
+export function randomLocks(random: Random, length = 60): LockCall[] {
+  const held = new Map<string, { exclusive: boolean }>();
+  return generate(random, length, (when): LockCall => {
+    const owner = when.client;
+    const from = random.pick(ENDS.slice(0, -1));
+    const to = random.pick(ENDS.filter((end) => end > from));
+    const bytes = ENDS.filter((byte) => byte >= from && byte < to);
+    const range = { owner, start: from, end: to };
+    if (random.chance(0.5)) {
+      for (const byte of bytes) held.delete(`${owner} ${byte}`);
+      return { ...when, kind: 'unlock', ...range };
+    }
+    const exclusive = random.chance(0.5);
+    const isInTheWay = ([key, other]: readonly [string, { exclusive: boolean }]): boolean =>
+      !key.startsWith(`${owner} `) &&
+      bytes.some((byte) => key.endsWith(` ${byte}`)) &&
+      (exclusive || other.exclusive);
+    const outcome = [...held].some(isInTheWay) ? 'refused' : 'granted';
+    if (outcome === 'granted')
+      for (const byte of bytes) held.set(`${owner} ${byte}`, { exclusive });
+    return { ...when, kind: 'lock', ...range, exclusive, waits: false, outcome };
   });
 }
 

@@ -13,10 +13,10 @@ so that histories stay short. Processes go on after errors, and start anew when 
 
 While a change of names or attributes has not returned, other programs of its machine may still see
 the state before it (docs/SEMANTICS.md). One process of each mount, the role `names`, therefore does
-all such changes and all looks at what they change; nothing has to be forgiven to it.
+all such changes and all looks at what they change; nothing has to be forgiven to it. The roles `locks`
+and `unlinked` are one process of each mount as well, with files of their own.
 """
 import ctypes
-import errno
 import json
 import mmap
 import os
@@ -25,8 +25,10 @@ import struct
 import sys
 import time
 
-BLOCK = 4096
-BLOCKS = 3
+from history_locks import LOCKED, Locks
+from history_record import BLOCK, BLOCKS, Recorder, record_bytes
+from history_unlinked import Unlinked
+
 REGISTERS = ["w0", "w1"]
 CUTS = ["c0", "c1"]
 APPENDS = {"a0": 61, "a1": 701}
@@ -47,81 +49,6 @@ def rename_no_replace(root, source, target):
         raise OSError(ctypes.get_errno(), "renameat2")
 
 
-class Recorder:
-    def __init__(self, config, incarnation):
-        self.config = config
-        number = config["mount"] * 10_000 + config["worker"] * 1000 + incarnation
-        self.client = number
-        self.made = 0
-        self.calls = 0
-        self.log = os.open(config["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-
-    def now(self):
-        return time.monotonic_ns() - self.config["origin_ns"]
-
-    def say(self, line):
-        os.write(self.log, (json.dumps(line, separators=(",", ":")) + "\n").encode())
-
-    def unique(self):
-        self.made += 1
-        return self.client * 1_000_000 + self.made
-
-    def call(self, op, work, **about):
-        """Returns the name of the error, or None, and what the call gave."""
-        self.calls += 1
-        key = {"c": self.client, "i": self.calls}
-        begin = {**key, "op": op, **about, "t": self.now()}
-        self.say(begin)
-        error, value = None, None
-        try:
-            value = work()
-        except OSError as failure:
-            error = errno.errorcode.get(failure.errno, str(failure.errno))
-        end = self.now()
-        if error is None and op in MEANINGS:
-            value = MEANINGS[op](value, about)
-        self.say({**key, "r": end, "e": error, "v": value})
-        return error, value
-
-
-def word_of(data, _):
-    """The value of a block: its one word, or two that differ, or -1 for less than a block."""
-    if len(data) == 0:
-        return 0
-    if len(data) != BLOCK:
-        return -1
-    first, last = struct.unpack("<Q", data[:8])[0], struct.unpack("<Q", data[-8:])[0]
-    return first if data == data[:8] * (BLOCK // 8) else [first, last]
-
-
-def record_bytes(record, length):
-    return struct.pack("<Q", record) + bytes([(record * 7 + 13) % 255 + 1]) * (length - 8)
-
-
-def records_of(data, about):
-    length = APPENDS[os.path.basename(about["f"])]
-    found = []
-    for at in range(0, len(data), length):
-        piece = data[at : at + length]
-        record = struct.unpack("<Q", piece[:8])[0] if len(piece) == length else 0
-        found.append(record if piece == record_bytes(record, length) else None)
-    return found
-
-
-MEANINGS = {
-    "pread": word_of,
-    "mmap": lambda word, _: struct.unpack("<Q", word)[0],
-    "read": records_of,
-    "size": lambda stat, about: stat.st_size / APPENDS[os.path.basename(about["f"])],
-    "pwrite": lambda count, _: None if count == BLOCK else count,
-    "append": lambda count, about: None if count == about["n"] else count,
-    "stat": lambda stat, _: [stat.st_mode & 0o777, stat.st_nlink],
-    "list": lambda names, _: sorted(names),
-    "open": lambda _fd, _: None,
-    "create": lambda _fd, _: None,
-}
-
-
 class Worker:
     def __init__(self, config, incarnation):
         self.config = config
@@ -132,6 +59,7 @@ class Worker:
         self.handles = 0
         self.marks = 0
         self.root = None
+        self.roles = [Locks(self), Unlinked(self)]
 
     def mounted(self):
         """
@@ -173,8 +101,12 @@ class Worker:
         return handle
 
     def close(self, handle):
-        work = lambda: os.close(handle["fd"])
-        self.record.call("close", work, f=handle["f"], h=handle["h"], held=handle["t"])
+        self.through(handle, "close", lambda: os.close(handle["fd"]))
+
+    def through(self, handle, op, work, **about):
+        """One call through a descriptor. Returns the name of the error, or None, and what it gave."""
+        about = {**about, "f": handle["f"], "h": handle["h"], "held": handle["t"]}
+        return self.record.call(op, work, **about)
 
     def with_file(self, name, flags, op, work, **about):
         """One call through a descriptor. Returns whether nothing failed."""
@@ -185,12 +117,10 @@ class Worker:
             handle = self.open(name, flags)
         if handle is None:
             return False
-        about = {**about, "f": name, "h": handle["h"], "held": handle["t"]}
-        error, _ = self.record.call(op, lambda: work(handle["fd"]), **about)
+        error, _ = self.through(handle, op, lambda: work(handle["fd"]), **about)
         writes = flags & (os.O_WRONLY | os.O_RDWR)
         if error is None and keeps and writes and self.random.random() < 0.3:
-            sync = {"f": name, "h": handle["h"], "held": handle["t"]}
-            error, _ = self.record.call("fsync", lambda: os.fsync(handle["fd"]), **sync)
+            error, _ = self.through(handle, "fsync", lambda: os.fsync(handle["fd"]))
         if error is None and keeps and key not in self.held:
             self.held[key] = handle
         else:
@@ -201,6 +131,8 @@ class Worker:
         for handle in self.held.values():
             self.close(handle)
         self.held = {}
+        for role in self.roles:
+            role.release()
 
     # Blocks
 
@@ -247,14 +179,17 @@ class Worker:
         return self.with_file(self.here(name), flags, "append", work, w=record, n=length)
 
     def read_appended(self):
-        name = self.here(self.random.choice(list(APPENDS)))
-        return self.with_file(name, os.O_RDONLY, "read", lambda fd: os.pread(fd, 1 << 20, 0))
+        name, length = self.random.choice(list(APPENDS.items()))
+        work = lambda fd: os.pread(fd, 1 << 20, 0)
+        return self.with_file(self.here(name), os.O_RDONLY, "read", work, n=length)
 
     def size(self):
-        name = self.here(self.random.choice(list(APPENDS)))
+        file, length = self.random.choice(list(APPENDS.items()))
+        name = self.here(file)
         if self.random.random() < 0.5:
-            return self.with_file(name, os.O_RDONLY, "size", os.fstat)
-        error, _ = self.record.call("size", lambda: os.stat(name, dir_fd=self.root), f=name)
+            return self.with_file(name, os.O_RDONLY, "size", os.fstat, n=length)
+        work = lambda: os.stat(name, dir_fd=self.root)
+        error, _ = self.record.call("size", work, f=name, n=length)
         return error is None
 
     # Names
@@ -310,9 +245,9 @@ class Worker:
         return self.name_call("stat", work, a=name)
 
     def list(self):
-        return self.list_of(self.random.choice(["d0", "d1"]))
+        return self.list_of(self.random.choice(["d0", "d1"]), self.here(""))
 
-    def list_of(self, directory):
+    def list_of(self, directory, group):
         def work():
             flags = os.O_RDONLY | os.O_DIRECTORY
             fd = os.open(self.here(directory), flags, dir_fd=self.root)
@@ -321,9 +256,15 @@ class Worker:
             finally:
                 os.close(fd)
 
-        return self.name_call("list", work, a=directory)
+        error, _ = self.record.call("list", work, f=group, a=directory)
+        return error is None or error in TELLING
 
     def choices(self):
+        locks, unlinked = self.roles
+        if self.config["role"] == "locks":
+            return locks.choices()
+        if self.config["role"] == "unlinked":
+            return unlinked.choices()
         if self.config["role"] == "names":
             cuts = CUTS
             return [
@@ -360,9 +301,9 @@ class Worker:
         for number in range(self.config["rounds"]):
             self.round = number
             if mount == 0:
-                for name in ["", "d0", "d1"]:
+                for name in ["", "d0", "d1", "d2"]:
                     os.mkdir(self.here(name), dir_fd=self.root)
-            for index, name in enumerate([*REGISTERS, *CUTS, *APPENDS]):
+            for index, name in enumerate([*REGISTERS, *CUTS, *APPENDS, *LOCKED]):
                 if (number + index) % mounts != mount:
                     continue
                 flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
@@ -380,13 +321,17 @@ class Worker:
                 for block in range(BLOCKS):
                     work = lambda fd: os.pread(fd, BLOCK, block * BLOCK)
                     self.with_file(self.here(name), os.O_RDONLY, "pread", work, b=block)
-            for name in APPENDS:
+            for name, length in APPENDS.items():
                 work = lambda fd: os.pread(fd, 1 << 24, 0)
-                self.with_file(self.here(name), os.O_RDONLY, "read", work, last=True)
+                self.with_file(self.here(name), os.O_RDONLY, "read", work, last=True, n=length)
+            for name in LOCKED:
+                work = lambda fd: os.pread(fd, BLOCK, 0)
+                self.with_file(self.here(name), os.O_RDONLY, "pread", work, b=0)
             for name in NAMES:
                 self.stat_of(name)
             for name in ["d0", "d1"]:
-                self.list_of(name)
+                self.list_of(name, self.here(""))
+            self.list_of("d2", self.here("d2"))
             self.release()
 
 

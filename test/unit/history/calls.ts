@@ -1,6 +1,7 @@
 /** Short histories for tests: times are small numbers, clients are numbers, each on its own mount. */
 import type { AppendCall } from '../../history/core/append.ts';
 import type { Timed, Verdict } from '../../history/core/history.ts';
+import type { LockCall, Range } from '../../history/core/locks.ts';
 import type { NamesCall } from '../../history/core/names.ts';
 import type { BlockCall } from '../../history/core/register.ts';
 
@@ -83,3 +84,34 @@ export const absent = (mount: number, at: Interval, name: string): NamesCall => 
 export function outcome(verdict: Verdict): string {
   return verdict.kind === 'wrong' ? verdict.violation.reason : verdict.kind;
 }
+
+type Lock = LockCall & { readonly kind: 'lock' };
+
+/** Each client is an owner of its own, and locks the whole file, exclusively and at once. */
+export const lock = (mount: number, at: Interval, how: Partial<Lock> = {}): LockCall => ({
+  ...timed(mount, at),
+  kind: 'lock',
+  owner: `p${mount}`,
+  start: 0,
+  end: Number.POSITIVE_INFINITY,
+  exclusive: true,
+  waits: false,
+  outcome: 'granted',
+  ...how,
+});
+export const refused = (mount: number, at: Interval, how: Partial<Lock> = {}): LockCall =>
+  lock(mount, at, { ...how, outcome: 'refused' });
+export const unlock = (mount: number, at: Interval, range: Partial<Range> = {}): LockCall => ({
+  ...timed(mount, at),
+  kind: 'unlock',
+  owner: `p${mount}`,
+  start: 0,
+  end: Number.POSITIVE_INFINITY,
+  ...range,
+});
+export const close = (mount: number, at: Interval, isTold = false): LockCall => ({
+  ...timed(mount, at),
+  kind: 'close',
+  owner: `p${mount}`,
+  isTold,
+});

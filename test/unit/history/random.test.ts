@@ -3,10 +3,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type AppendCall, checkAppends } from '../../history/core/append.ts';
 import type { Timed, Verdict } from '../../history/core/history.ts';
+import { checkLocks, type LockCall } from '../../history/core/locks.ts';
 import { checkNames, type NamesCall } from '../../history/core/names.ts';
 import { type BlockCall, checkBlock } from '../../history/core/register.ts';
 import { Random } from '../../support/random.ts';
-import { randomAppends, randomBlock, randomNames } from '../../support/random-history.ts';
+import {
+  randomAppends,
+  randomBlock,
+  randomLocks,
+  randomNames,
+} from '../../support/random-history.ts';
 
 const ROUNDS = 150;
 /** To shrink a wrong history of names takes a while. */
@@ -68,10 +74,22 @@ const NAMES: Kind = {
   },
 };
 
+const LOCKS: Kind = {
+  round: (random) => {
+    const calls = randomLocks(random);
+    const lied = lie(random, calls, (call): LockCall | undefined => {
+      if (call.kind !== 'lock') return undefined;
+      return { ...call, outcome: call.outcome === 'refused' ? 'granted' : 'refused' };
+    });
+    return { right: checkLocks('l', calls).verdict, lied: lied && checkLocks('l', lied).verdict };
+  },
+};
+
 for (const [what, kind, rounds, leastShare] of [
   ['blocks', BLOCKS, ROUNDS, 0.95],
   ['appended files', APPENDS, ROUNDS, 0.9],
   ['names', NAMES, NAMES_ROUNDS, 0.4],
+  ['locks', LOCKS, ROUNDS, 0.3],
 ] as const) {
   test(`random histories of ${what}`, (t) => {
     const random = Random.fromEnvironment();
