@@ -14,6 +14,14 @@ export interface KvRange extends KeyRange {
 
 export type KvEntry = readonly [key: string, value: Uint8Array];
 
+/** The store as it was at one moment, whatever is written since. To be disposed of soon. */
+export interface KvSnapshot extends AsyncDisposable {
+  /** Entries in key order. */
+  range(range: KvRange): Promise<KvEntry[]>;
+  /** A value a key, in their order. */
+  getMany(keys: readonly string[]): Promise<(Uint8Array | undefined)[]>;
+}
+
 export interface Kv extends AsyncDisposable {
   /**
    * The caller does not change the bytes.
@@ -22,6 +30,8 @@ export interface Kv extends AsyncDisposable {
   get(key: string): Uint8Array | undefined;
   /** Entries in key order, as they were at the moment of the call. */
   range(range: KvRange): Promise<KvEntry[]>;
+  /** What is stored at the moment of the call: each commit is in it as a whole or not at all. */
+  snapshot(): KvSnapshot;
   /**
    * All of it or nothing; resolves when it is on stable storage. Reads may see it earlier. After
    * a failure the store must be opened anew.
@@ -42,6 +52,30 @@ export class EpochGate {
   }
 }
 
+/** Of records in memory. */
+export class MemorySnapshot implements KvSnapshot {
+  readonly #data: ReadonlyMap<string, Uint8Array>;
+  readonly #keys: readonly string[];
+
+  constructor(data: ReadonlyMap<string, Uint8Array>) {
+    this.#data = new Map(data);
+    this.#keys = [...data.keys()].sort();
+  }
+
+  async range({ gte, lt, limit }: KvRange): Promise<KvEntry[]> {
+    const keys = this.#keys.filter((key) => key >= gte && key < lt).slice(0, limit);
+    return keys.map((key) => [key, this.#data.get(key) ?? new Uint8Array(0)]);
+  }
+
+  async getMany(keys: readonly string[]): Promise<(Uint8Array | undefined)[]> {
+    return keys.map((key) => this.#data.get(key));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Nothing is held.
+  }
+}
+
 /** For tests and simulation: what it holds lasts as long as the object. */
 export class MemoryKv implements Kv {
   readonly #data = new Map<string, Uint8Array>();
@@ -51,9 +85,12 @@ export class MemoryKv implements Kv {
     return this.#data.get(key);
   }
 
-  async range({ gte, lt, limit }: KvRange): Promise<KvEntry[]> {
-    const keys = [...this.#data.keys()].filter((key) => key >= gte && key < lt).sort();
-    return keys.slice(0, limit).map((key) => [key, this.#data.get(key) ?? new Uint8Array(0)]);
+  range(range: KvRange): Promise<KvEntry[]> {
+    return this.snapshot().range(range);
+  }
+
+  snapshot(): KvSnapshot {
+    return new MemorySnapshot(this.#data);
   }
 
   async commit(writes: Writes, shardEpoch: Epoch): Promise<void> {

@@ -8,9 +8,10 @@ import { Level } from 'level';
 import { FsError, systemCode } from '../common/errno.ts';
 import type { Epoch } from '../common/ids.ts';
 import type { Writes } from './core/txn.ts';
-import { EpochGate, type Kv, type KvEntry, type KvRange } from './kv.ts';
+import { EpochGate, type Kv, type KvEntry, type KvRange, type KvSnapshot } from './kv.ts';
 
 type Database = Level<Buffer, Buffer>;
+type Snapshot = ReturnType<Database['snapshot']>;
 
 export interface LevelKvOptions {
   readonly directory: string;
@@ -84,17 +85,18 @@ export class LevelKv implements Kv {
     }
   }
 
-  async range({ gte, lt, limit }: KvRange): Promise<KvEntry[]> {
-    // The iterator takes its snapshot when it is made, before the first await.
-    const iterator = this.#database.iterator({ gte: keyBytes(gte), lt: keyBytes(lt), limit });
-    try {
-      const entries = await iterator.all();
-      return entries.map(([key, value]) => [key.toString('latin1'), value]);
-    } catch (cause) {
-      throw new FsError('EIO', 'the database cannot read a range', { cause });
-    } finally {
-      await iterator.close();
-    }
+  range(range: KvRange): Promise<KvEntry[]> {
+    return readRange(this.#database, range, undefined);
+  }
+
+  snapshot(): KvSnapshot {
+    const database = this.#database;
+    const snapshot = database.snapshot();
+    return {
+      range: (range) => readRange(database, range, snapshot),
+      getMany: (keys) => readMany(database, keys, snapshot),
+      [Symbol.asyncDispose]: () => snapshot.close(),
+    };
   }
 
   async commit(writes: Writes, shardEpoch: Epoch): Promise<void> {
@@ -113,6 +115,36 @@ export class LevelKv implements Kv {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#database.close();
+  }
+}
+
+async function readRange(
+  database: Database,
+  { gte, lt, limit }: KvRange,
+  snapshot: Snapshot | undefined,
+): Promise<KvEntry[]> {
+  // Without one, the iterator takes its own when it is made, before the first await.
+  const at = snapshot === undefined ? {} : { snapshot };
+  const iterator = database.iterator({ gte: keyBytes(gte), lt: keyBytes(lt), limit, ...at });
+  try {
+    const entries = await iterator.all();
+    return entries.map(([key, value]) => [key.toString('latin1'), value]);
+  } catch (cause) {
+    throw new FsError('EIO', 'the database cannot read a range', { cause });
+  } finally {
+    await iterator.close();
+  }
+}
+
+async function readMany(
+  database: Database,
+  keys: readonly string[],
+  snapshot: Snapshot,
+): Promise<(Uint8Array | undefined)[]> {
+  try {
+    return await database.getMany(keys.map(keyBytes), { snapshot });
+  } catch (cause) {
+    throw new FsError('EIO', 'the database cannot read records', { cause });
   }
 }
 

@@ -95,6 +95,26 @@ export function kvSuite(name: string, harness: KvHarness): void {
       await committed;
     });
 
+    it('keeps a snapshot as it was, whatever is committed since', async () => {
+      await using kv = await harness.create();
+      await kv.commit(puts('a', 'b'), epoch);
+      await using snapshot = kv.snapshot();
+      await kv.commit(
+        new Map([
+          ['a', undefined],
+          ['c', bytes('x')],
+        ]),
+        epoch,
+      );
+      const entries = await snapshot.range({ gte: 'a', lt: 'z', limit: 10 });
+      assert.deepEqual(
+        entries.map(([key]) => key),
+        ['a', 'b'],
+      );
+      const values = await snapshot.getMany(['c', 'b', 'a']);
+      assert.deepEqual(values.map(text), [undefined, 'value of b', 'value of a']);
+    });
+
     it('refuses a writer of an older shard epoch', async () => {
       await using kv = await harness.create();
       await kv.commit(puts('a'), asEpoch(2));

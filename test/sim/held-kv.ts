@@ -4,7 +4,13 @@
  */
 import { assert } from '../../src/common/assert.ts';
 import type { Writes } from '../../src/metaserver/core/txn.ts';
-import type { Kv, KvEntry, KvRange } from '../../src/metaserver/kv.ts';
+import {
+  type Kv,
+  type KvEntry,
+  type KvRange,
+  type KvSnapshot,
+  MemorySnapshot,
+} from '../../src/metaserver/kv.ts';
 
 export type Records = Map<string, Uint8Array>;
 
@@ -43,6 +49,10 @@ export class HeldKv implements Kv {
   async range({ gte, lt, limit }: KvRange): Promise<KvEntry[]> {
     const entries = [...this.#records].filter(([key]) => key >= gte && key < lt);
     return entries.sort(([a], [b]) => (a < b ? -1 : 1)).slice(0, limit);
+  }
+
+  snapshot(): KvSnapshot {
+    return new MemorySnapshot(this.#records);
   }
 
   commit(writes: Writes): Promise<void> {

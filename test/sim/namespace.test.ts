@@ -112,6 +112,10 @@ class PassingKv implements Kv {
     return this.inner.range(range);
   }
 
+  snapshot(): ReturnType<Kv['snapshot']> {
+    return this.inner.snapshot();
+  }
+
   commit(writes: Parameters<Kv['commit']>[0], _shardEpoch: number): Promise<void> {
     return this.inner.commit(writes);
   }
