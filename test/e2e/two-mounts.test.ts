@@ -39,5 +39,5 @@ test('it shows when descriptors to append go through the page cache', { skip }, 
     from: 'const append = (flags & O_APPEND) !== 0 && writes;',
     to: 'const append = false;',
   });
-  await assert.rejects(exercise(t, HANGS_MS / 1_000, program), /SEED=.* (wrong|instead of)/s);
+  await assert.rejects(exercise(t, HANGS_MS / 1_000, program), /SEED=/);
 });
