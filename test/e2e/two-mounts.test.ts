@@ -13,6 +13,8 @@ import { Random } from '../support/random.ts';
 const EXERCISER = resolve(import.meta.dirname, '../../../test/support/workload/two-mounts.py');
 const SECONDS = Number(process.env['SECONDS'] ?? 6);
 const STEPS = Number(process.env['STEPS'] ?? 1_000_000);
+/** It begins without: descriptors to a file that is appended to read past the page cache. */
+const APPENDS_BY = 500;
 const HANGS_MS = 60_000;
 
 async function exercise(t: TestContext, seconds: number, program?: string): Promise<Counts> {
@@ -27,7 +29,8 @@ const skip = await reasonAgainstPrograms('python3');
 test('a file that is used through two mounts is one file', { skip }, async (t) => {
   const { steps = 0, ...done } = await exercise(t, SECONDS);
   assert.ok(steps >= Math.min(STEPS, 20 * SECONDS), `${steps} steps`);
-  for (const what of ['append', 'cut', 'load', 'read', 'store', 'write']) {
+  const late = steps > APPENDS_BY ? ['append'] : [];
+  for (const what of ['cut', 'load', 'read', 'store', 'write', ...late]) {
     assert.ok((done[what] ?? 0) > 0, what);
   }
 });
