@@ -58,6 +58,14 @@ interface WrittenAt {
 
 type ResizeChanges = AttrChanges & { readonly size: number; readonly nth?: 0 | 1 };
 
+/**
+ * It fell to a removal, though others may have it open: the metaserver keeps it for those alone of
+ * whom it heard then.
+ */
+function isWithoutName({ gone, opens, attr }: Inode): boolean {
+  return gone || (attr.nlink === 0 && opens === 0);
+}
+
 /** @throws FsError EIO: it relied on locks that are lost, until all have closed it */
 function requireLocks({ ino, locksLost }: Inode): void {
   if (locksLost) throw new FsError('EIO', `locks on ino ${ino} were lost`);
@@ -388,7 +396,7 @@ export class FileOps implements FileOperations {
   ): Promise<T> {
     const present = async (): Promise<T | undefined> => {
       if (inode.removal !== undefined) return undefined;
-      if (!inode.gone) return open();
+      if (!isWithoutName(inode)) return open();
       this.#shared.inodes.settle(inode);
       throw new FsError('ESTALE', `ino ${inode.ino} was removed`);
     };

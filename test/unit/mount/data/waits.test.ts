@@ -238,6 +238,29 @@ test('a file that is removed elsewhere while it is open goes on until the last c
   assert.deepEqual(await two.keptFiles(), []);
 });
 
+test('a file that lost its last name is not opened any more, also while others have it open', async (t) => {
+  const worlds = await worldsFor(t);
+  const { one, two } = worlds;
+  const { fh, ino } = await writingTo(worlds, one);
+  // The kernel has walked the path, and asks for the lease of the file when the name has gone.
+  foundIn(await two.fs.lookup(two.context(), ROOT_INO, 'file'));
+  const inodes = (): number => worlds.engine.status().inodes;
+  const before = inodes();
+  await one.unlink('file');
+  const options = { flags: 0, killSuidGid: false };
+  await assert.rejects(
+    async () => two.fs.open(two.context(), ino, options),
+    isError('ESTALE', /was removed/),
+  );
+  assert.equal((await one.read(fh, 0, 100)).toString(), 'base and more');
+  // Who has it open opens it once more, as through /proc.
+  await one.shut((await one.fs.open(one.context(), ino, options)).fh);
+  assert.equal((await one.read(fh, 0, 100)).toString(), 'base and more');
+  await one.shut(fh);
+  await worlds.reclaimed();
+  assert.equal(inodes(), before - 1);
+});
+
 test('a reader of a file that was removed without its lease is told ESTALE', async (t) => {
   const worlds = await worldsFor(t);
   const ino = await worlds.one.put('file', 'base');
