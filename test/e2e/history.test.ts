@@ -16,7 +16,7 @@ import { Random } from '../support/random.ts';
 
 const MINUTES = Number(process.env['MINUTES'] ?? 0);
 const WAIT_S = 16;
-const SHORT_MS = 240_000;
+const SHORT_MS = 120_000;
 /** Between faults, so that there is something outside of them. */
 const CALM_MS = MINUTES > 0 ? 6_000 : 2_500;
 const SUCCESS_MIN = 0.99;
