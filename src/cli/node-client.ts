@@ -1,6 +1,7 @@
 /** What commands ask a running node or metaserver; undefined always means that none listens. */
 import type { Address } from '../common/address.ts';
 import { callControl } from '../common/control-client.ts';
+import type { FsckReport } from '../common/core/fsck-report.ts';
 import type { InodeInfo } from '../common/core/inode-info.ts';
 import type { LockList } from '../common/core/listed-lock.ts';
 import { FsError } from '../common/errno.ts';
@@ -16,6 +17,8 @@ const LISTEN_MS = 10_000;
 const LOCKS_MS = 65_000;
 /** The kernel's handshake, and the metaserver's answer before it. */
 const MOUNT_MS = 90_000;
+/** All of it is read. */
+const FSCK_MS = 3_600_000;
 /** Dirty data goes to disk first. */
 const FLUSH_MS = 600_000;
 
@@ -80,6 +83,13 @@ export async function fetchInfo(paths: StatePaths, ino: number): Promise<InodeIn
   const call = { method: 'POST', path: '/info', body: { ino }, timeoutMs: LOCKS_MS } as const;
   const answer = await callControl({ socketPath: paths.control, ...call });
   return answer === undefined ? undefined : (answer as InodeInfo);
+}
+
+/** @throws FsError EIO it could not be checked */
+export async function fetchFsck(paths: StatePaths): Promise<FsckReport | undefined> {
+  const call = { method: 'POST', path: '/fsck', timeoutMs: FSCK_MS } as const;
+  const answer = await callControl({ socketPath: paths.control, ...call });
+  return answer === undefined ? undefined : (answer as FsckReport);
 }
 
 export async function postFlush(paths: StatePaths): Promise<boolean> {

@@ -108,6 +108,7 @@ function handlers(served: Served): Map<ControlRoute, ControlHandler> {
   return new Map<ControlRoute, ControlHandler>([
     ['GET /status', () => status(served)],
     ['GET /locks', () => served.node.locks()],
+    ['POST /fsck', () => served.node.fsck()],
     ['POST /info', (body) => served.node.info(decodeIno(body))],
     ['POST /mount', (body) => mount(served, body)],
     ['POST /listen', (body) => listen(served, body)],

@@ -1,6 +1,7 @@
 /** The command line as a whole: every command, one way of saying what is wrong. */
 import { Command } from 'commander';
 import { addFlush } from './commands/flush.ts';
+import { addFsck } from './commands/fsck.ts';
 import { addHelp } from './commands/help.ts';
 import { addInfo } from './commands/info.ts';
 import { addInvite } from './commands/invite.ts';
@@ -42,6 +43,7 @@ export function buildProgram(environment: Environment): Command {
   addStatus(program, environment);
   addInfo(program, environment);
   addLocks(program, environment);
+  addFsck(program, environment);
   addFlush(program, environment);
   addStop(program, environment);
   addMetaserver(program, environment);

@@ -6,7 +6,7 @@ import type { Evictions } from './evictions.ts';
 import type { Ledger } from './ledger.ts';
 import type { Membership } from './membership.ts';
 import type { Session } from './session.ts';
-import { EMPTY_RESULT, fenceOf, inoOf, type Result } from './wire.ts';
+import { EMPTY_RESULT, fenceOf, inoOf, inosOf, integer, type Result } from './wire.ts';
 
 export type AdminOp = Extract<
   NonNullable<wire.Request['op']>,
@@ -19,7 +19,9 @@ export type AdminOp = Extract<
       | 'dialBackDone'
       | 'fenced'
       | 'waits'
-      | 'inspect';
+      | 'inspect'
+      | 'fsck'
+      | 'backingFiles';
   }
 >;
 
@@ -36,6 +38,10 @@ export interface AdminParts {
   readonly waits: (ids: readonly bigint[]) => wire.WaitsReply;
   /** @throws FsError ENOENT */
   readonly inspect: (ino: Ino) => wire.InspectReply;
+  /** @throws FsError ENOENT · EIO */
+  readonly fsck: (run: number) => wire.FsckReply;
+  /** Of backing files of the asking node those that belong to no file. */
+  readonly strays: (session: Session, inos: readonly Ino[]) => Ino[];
 }
 
 /** @throws FsError EINVAL what a session of this kind does not say */
@@ -63,6 +69,12 @@ export function administer(parts: AdminParts, session: Session, op: AdminOp): Re
       return { $case: 'waits', value: parts.waits(op.value.ids) };
     case 'inspect':
       return { $case: 'inspect', value: parts.inspect(inoOf(op.value.ino)) };
+    case 'fsck':
+      return { $case: 'fsck', value: parts.fsck(integer(op.value.run, 'the number of a check')) };
+    case 'backingFiles': {
+      const strays = parts.strays(session, inosOf(op.value.inos));
+      return { $case: 'backingFiles', value: { strays: strays.map((ino) => BigInt(ino)) } };
+    }
     case 'clusterStatus':
       return {
         $case: 'clusterStatus',

@@ -21,9 +21,11 @@ import { CommitPath } from './commit.ts';
 import { SHARD_KEY } from './core/keyspace.ts';
 import { LeaseTable } from './core/leases.ts';
 import { placeFile } from './core/placement.ts';
+import { straysOf } from './core/strays.ts';
 import { Txn } from './core/txn.ts';
 import { Evictions } from './evictions.ts';
 import { type Answer, Executor } from './executor.ts';
+import { FsckDesk } from './fsck-desk.ts';
 import { inspect } from './inspect.ts';
 import type { Kv } from './kv.ts';
 import { LeaseDesk } from './lease-desk.ts';
@@ -93,10 +95,13 @@ export class MetaEngine {
   readonly #parts: Parts;
   readonly #executor: Executor;
   readonly #pushers = new Map<Session, ReclaimPusher>();
+  readonly #fsck: FsckDesk;
 
   private constructor(options: EngineOptions, parts: Parts) {
     this.#options = options;
     this.#parts = parts;
+    const { kv } = options;
+    this.#fsck = new FsckDesk({ snapshot: () => parts.table.between(() => kv.snapshot()) });
     this.#executor = new Executor({
       ...parts,
       clock: options.clock,
@@ -312,6 +317,11 @@ export class MetaEngine {
     };
   }
 
+  /** Checks of the namespace end, unfinished. */
+  async stopChecks(): Promise<void> {
+    await this.#fsck.stop();
+  }
+
   /** Resolves when nothing is being read and everything accepted is durable. */
   async drain(): Promise<void> {
     await this.#executor.settle();
@@ -362,7 +372,13 @@ export class MetaEngine {
       whoWaits({ ...this.#parts, nowMs: this.#options.clock.bootMs() }, session, ids);
     const look = (ino: Ino): wire.InspectReply =>
       inspect(this.#parts, new Txn(this.#parts.commit.view(), storeCodecs), ino);
-    const told = { problems, leave, waits, inspect: look };
+    const strays = ({ nodeId }: Session, inos: readonly Ino[]): Ino[] => {
+      const isHome = (rg: GroupId): boolean =>
+        this.#parts.roster.groups.get(rg)?.members.includes(nodeId) === true;
+      return straysOf(new Txn(this.#parts.commit.view(), storeCodecs), inos, isHome);
+    };
+    const fsck = (run: number): wire.FsckReply => this.#fsck.ask(run);
+    const told = { problems, leave, waits, inspect: look, fsck, strays };
     const parts = { ...this.#parts, clusterId, clusterName, ...told };
     return administer(parts, session, op);
   }

@@ -264,6 +264,8 @@ export class Executor {
       case 'fenced':
       case 'waits':
       case 'inspect':
+      case 'fsck':
+      case 'backingFiles':
         return whole(this.#options.admin(session, op));
       case 'lock':
       case 'unlock':

@@ -77,6 +77,8 @@ export function claimsOf(txn: Txn, op: Op | undefined): Claim[] {
     case 'leave':
     case 'waits':
     case 'inspect':
+    case 'fsck':
+    case 'backingFiles':
     case undefined:
       return [];
   }

@@ -163,6 +163,7 @@ export class Metaserver implements AsyncDisposable {
 
   async #close(): Promise<void> {
     await using _resources = this.#resources;
+    await this.#engine.stopChecks();
     await this.#engine.drain();
     this.#service.stop();
     // What came in between is durable before the database closes, though nobody is told.

@@ -138,6 +138,13 @@ export class SessionTable {
     return opened;
   }
 
+  /** Looks when no session is being opened or ended, so that what is stored is whole. */
+  between<T>(look: () => T): Promise<T> {
+    const looked = this.#turn.then(look);
+    this.#turn = looked.catch(() => undefined);
+    return looked;
+  }
+
   /** Its process ends in good order. Resolves when nothing of the session is left. */
   leave(session: Session): Promise<void> {
     const why = { code: SESSION_ENDED, message: 'this session has ended', isSilent: false };

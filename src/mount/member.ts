@@ -7,6 +7,7 @@ import { SessionKind } from '../../gen/meta.ts';
 import { type Address, formatAddress } from '../common/address.ts';
 import { isRegular } from '../common/attr.ts';
 import { type Clock, wallMs } from '../common/clock.ts';
+import type { FsckReport } from '../common/core/fsck-report.ts';
 import { FsError } from '../common/errno.ts';
 import type { ClusterId, Ino, NodeId } from '../common/ids.ts';
 import { DisposeStack } from '../common/lifecycle.ts';
@@ -26,6 +27,7 @@ import { KnownVersions } from './data/known-versions.ts';
 import type { NodeData } from './data/mount-data.ts';
 import { ClusterView } from './data/rights.ts';
 import { WritebackFiles } from './data/writeback-files.ts';
+import { fsck } from './fsck.ts';
 import { type LeftJournal, openMountJournal, readMountJournal } from './mount-journal.ts';
 import { PeerProbe } from './peer-probe.ts';
 import { PeerSession } from './peer-session.ts';
@@ -186,6 +188,13 @@ export class Member implements AsyncDisposable {
     this.#options.log.info('serving chunks', { address: formatAddress(address) });
     this.#peerSession?.restart('this node has a new address');
     return address;
+  }
+
+  /** @throws FsError EIO the metaserver is away, or cannot read its database */
+  fsck(): Promise<FsckReport> {
+    const session = this.#peerSession;
+    if (session === undefined) return notYet();
+    return fsck({ session, peer: this.peer, nodeName: this.#options.state.nodeName });
   }
 
   /** What a session of this node needs to begin. */

@@ -120,6 +120,8 @@ export class MetaCache {
       case 'clusterStatus':
       case 'waits':
       case 'inspect':
+      case 'fsck':
+      case 'backingFiles':
       case 'lock':
       case 'testLock':
       case 'cancelLock':

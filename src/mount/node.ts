@@ -4,6 +4,7 @@
  */
 import { SessionKind } from '../../gen/meta.ts';
 import type { Address } from '../common/address.ts';
+import type { FsckReport } from '../common/core/fsck-report.ts';
 import type { InodeInfo } from '../common/core/inode-info.ts';
 import type { LockList } from '../common/core/listed-lock.ts';
 import { FsError } from '../common/errno.ts';
@@ -117,6 +118,11 @@ export class DfsNode implements AsyncDisposable {
   /** @throws FsError ENOENT · ENOTCONN nothing is mounted · EIO the metaserver is away */
   info(ino: Ino): Promise<InodeInfo> {
     return this.#served().info(ino);
+  }
+
+  /** Of the namespace, and of the backing files here. @throws FsError EIO it could not be checked */
+  fsck(): Promise<FsckReport> {
+    return this.#member.fsck();
   }
 
   status(): Promise<NodeStatus> {

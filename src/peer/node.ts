@@ -8,6 +8,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../common/clock.ts';
 import { FsError, toFsError } from '../common/errno.ts';
+import type { Ino } from '../common/ids.ts';
 import { DisposeStack, TaskGroup } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import type { ChunkCache } from './chunk-cache.ts';
@@ -18,6 +19,7 @@ import { hostFileIo } from './file-io.ts';
 import { LevelIndex } from './level-index.ts';
 import { OwnedBytes } from './owned-bytes.ts';
 import { DEFAULT_LIMITS } from './store-options.ts';
+import { findStrays, type Strays } from './strays.ts';
 
 export interface PeerOptions {
   /** The state folder: holds index/ and data/. */
@@ -50,6 +52,7 @@ const dataDir = (stateDir: string): string => join(stateDir, 'data');
 const cacheDir = (stateDir: string): string => join(stateDir, 'cache');
 
 interface PeerParts {
+  readonly dataDir: string;
   readonly index: LevelIndex;
   readonly cache: DiskChunkCache;
   readonly store: DiskChunkStore;
@@ -123,9 +126,14 @@ export class Peer implements AsyncDisposable {
         cachedBytes: () => cache.status().bytes,
       }),
     );
-    const peer = new Peer({ index, cache, store, owned, stack: stack.move() }, log);
+    const peer = new Peer({ dataDir: data, index, cache, store, owned, stack: stack.move() }, log);
     if (!clean) peer.#tasks.run(() => owned.count(data, peer.#stop.signal));
     return peer;
+  }
+
+  /** Backing files that belong to no file. @param unknown see findStrays */
+  strays(unknown: (inos: readonly Ino[]) => Promise<readonly Ino[]>): Promise<Strays> {
+    return findStrays(this.#parts.dataDir, unknown);
   }
 
   status(): PeerStatus {

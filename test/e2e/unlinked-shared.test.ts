@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ClusterNode, TestCluster } from '../support/cluster.ts';
+import { requireSound } from '../support/fsck.ts';
 import { HeldFile } from '../support/held-file.ts';
 import { until } from '../support/processes.ts';
 
@@ -76,5 +77,6 @@ test('a removed file is whole until its last close, whoever is killed', async (t
     const gone = ({ inodes, reclaimPending }: { inodes?: number; reclaimPending?: number }) =>
       inodes === 1 && reclaimPending === 0;
     await cluster.untilStatus('nothing is left of it', one, gone, GONE_MS);
+    await requireSound(cluster, 'in the end');
   });
 });

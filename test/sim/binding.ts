@@ -145,6 +145,8 @@ export class Binding {
       case 'clusterStatus':
       case 'waits':
       case 'inspect':
+      case 'fsck':
+      case 'backingFiles':
       case 'lock':
       case 'testLock':
       case 'cancelLock':

@@ -11,6 +11,7 @@ import { silentLogger } from '../../src/common/log.ts';
 import { foundingWrites } from '../../src/metaserver/cluster.ts';
 import type { Writes } from '../../src/metaserver/core/txn.ts';
 import { MetaEngine } from '../../src/metaserver/engine.ts';
+import { checkNamespace } from '../../src/metaserver/fsck.ts';
 import type { Kv } from '../../src/metaserver/kv.ts';
 import { GONE_MS, type Session, type SessionSink } from '../../src/metaserver/session.ts';
 import { Binding } from './binding.ts';
@@ -380,6 +381,9 @@ export class World {
     const database = new Database(this.#kv.synced());
     database.check();
     this.#binding.compareTree(this.#tree, database);
+    const signal = new AbortController().signal;
+    const { findings } = await checkNamespace({ snapshot: this.#kv.snapshot(), signal });
+    assert.deepEqual(findings, [], 'a check of the namespace finds something');
   }
 
   #note(error: unknown): void {
