@@ -67,6 +67,8 @@ const JEOPARDY_MS = 3_000;
 const RELAX_MS = 250;
 /** How often it is looked whether a turn is over. */
 const TURN_LOOK_MS = 1;
+/** A turn is over then, whatever the clock says. */
+const TURN_LOOKS_MAX = 20;
 export const LEASES_MAX = 100_000;
 /** Given up at a time when there are too many. */
 const TRIM = 1_000;
@@ -78,7 +80,7 @@ export class Leases {
   readonly #holder: LeaseHolder<Ticket>;
   readonly #turns = new LeaseTurns();
   /** Recalls that wait for the end of a turn. */
-  readonly #deferred = new Map<Ino, Recall>();
+  readonly #deferred = new Map<Ino, { recall: Recall; looks: number }>();
   /** The right to write was asked for, and there is no answer yet. */
   readonly #wanted = new Set<Ino>();
   #releases: LeaseRelease[] = [];
@@ -206,21 +208,39 @@ export class Leases {
   recalled(recall: Recall): void {
     const ino = asIno(recall.ino);
     const lseq = safeInteger(recall.lseq);
-    if (this.#turns.lasts(ino, lseq, this.#options.bootMs())) {
-      const waits = this.#deferred.has(ino);
-      this.#deferred.set(ino, recall);
-      if (!waits) setTimeout(() => this.#recallAgain(ino), TURN_LOOK_MS);
+    const waiting = this.#deferred.get(ino);
+    if (waiting !== undefined) {
+      waiting.recall = recall;
       return;
     }
+    if (this.#turns.lasts(ino, lseq, this.#options.bootMs())) {
+      this.#deferred.set(ino, { recall, looks: 0 });
+      setTimeout(() => this.#lookAgain(ino), TURN_LOOK_MS);
+      return;
+    }
+    this.#recall(recall);
+  }
+
+  #recall(recall: Recall): void {
+    const ino = asIno(recall.ino);
+    const lseq = safeInteger(recall.lseq);
     this.#holder.recalled(ino, lseq, recall.keepShared ? 'shared' : 'nothing');
     this.#work();
   }
 
   /** The turn may be over by now. */
-  #recallAgain(ino: Ino): void {
-    const recall = this.#deferred.get(ino);
+  #lookAgain(ino: Ino): void {
+    const waiting = this.#deferred.get(ino);
+    if (waiting === undefined || this.#isClosed) return;
+    waiting.looks += 1;
+    const lseq = safeInteger(waiting.recall.lseq);
+    const lasts = this.#turns.lasts(ino, lseq, this.#options.bootMs());
+    if (lasts && waiting.looks < TURN_LOOKS_MAX) {
+      setTimeout(() => this.#lookAgain(ino), TURN_LOOK_MS);
+      return;
+    }
     this.#deferred.delete(ino);
-    if (recall !== undefined && !this.#isClosed) this.recalled(recall);
+    this.#recall(waiting.recall);
   }
 
   /** Somebody looks at a file that may be written here. Where nothing is, it need not be. */

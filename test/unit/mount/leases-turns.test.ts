@@ -52,13 +52,23 @@ test('a lease that is called back while it is used stays for a turn', async (t) 
   const world = await waited(t);
   const { leases, released } = world;
   leases.recalled(RECALL);
-  for (; world.nowMs < TURN_MS; world.nowMs += 0.2) {
+  for (let uses = 1; world.nowMs < TURN_MS - 1; uses += 1) {
     assert.equal(leases.use(undefined, INO, 'exclusive'), undefined, `waits at ${world.nowMs}`);
     leases.done(INO);
-    await delay(0.2);
+    world.nowMs += 0.2;
+    // It is looked at meanwhile, a few times.
+    if (uses % 20 === 0) await delay(2);
   }
   assert.deepEqual(released, []);
+  world.nowMs += 1;
   await delay(20);
+  assert.deepEqual(released, [7]);
+});
+
+test('a turn ends also where the clock stands still', async (t) => {
+  const { leases, released } = await waited(t);
+  leases.recalled(RECALL);
+  await delay(100);
   assert.deepEqual(released, [7]);
 });
 
