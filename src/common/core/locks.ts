@@ -103,10 +103,15 @@ export class LockTable<T> {
     return false;
   }
 
-  /** A lock that is in the way of this one. */
+  /** The first lock of the file that is in the way of this one. */
   test(lock: Lock): Lock | undefined {
     const { held } = this.#inodes.get(lock.ino) ?? { held: [] };
-    return held.find((other) => isInTheWay(other, lock));
+    let first: Lock | undefined;
+    for (const other of held) {
+      if (!isInTheWay(other, lock)) continue;
+      if (first === undefined || other.start < first.start) first = other;
+    }
+    return first;
   }
 
   countOf(ino: Ino): { held: number; waiting: number } {

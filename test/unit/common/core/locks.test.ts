@@ -41,6 +41,14 @@ describe('locks on ranges', () => {
     assert.equal(table.test(bytes('d', READ, 3, 4)), undefined);
   });
 
+  it('that are in the way are told from the first one on', () => {
+    const table = new LockTable<string>();
+    table.acquire(bytes('a', WRITE, 20, 29));
+    table.acquire(bytes('a', READ, 0, 9));
+    assert.equal(table.test(bytes('b', WRITE, 0, 99))?.type, READ);
+    assert.equal(table.test(bytes('b', READ, 0, 99))?.type, WRITE);
+  });
+
   it('of one owner replace each other, are cut in two and joined again', () => {
     const table = new LockTable<string>();
     table.acquire(bytes('a', WRITE, 0, 99));
