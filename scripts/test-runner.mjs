@@ -20,13 +20,27 @@ const MINUTE_MS = 60_000;
 const TOTAL_MS = Number(process.env.DFS_TEST_TOTAL_MINUTES ?? 19) * MINUTE_MS;
 
 const CPUS = availableParallelism();
+/** They wait for bounds most of the time, and so run beside each other. */
+const WAITING = [
+  'cached-copies',
+  'evicted-home',
+  'first-mount',
+  'full-home',
+  'joining',
+  'partition',
+  'server-restart',
+  'three-nodes',
+  'two-nodes',
+  'unlinked-shared',
+  'who-waits',
+].map((name) => `e2e/${name}.test.js`);
 const GROUPS = [
   { name: 'unit', concurrency: CPUS, fileMs: MINUTE_MS },
   { name: 'conformance', concurrency: CPUS, fileMs: 2 * MINUTE_MS },
   { name: 'native', concurrency: 1, fileMs: 2 * MINUTE_MS, isolated: true },
   { name: 'sim', concurrency: CPUS, fileMs: 3 * MINUTE_MS },
   { name: 'mount', concurrency: CPUS, fileMs: 4 * MINUTE_MS, isolated: true },
-  { name: 'e2e', concurrency: 1, fileMs: 10 * MINUTE_MS, isolated: true },
+  { name: 'e2e', concurrency: 1, fileMs: 10 * MINUTE_MS, isolated: true, together: WAITING },
 ];
 
 const startedMs = Date.now();
@@ -156,6 +170,17 @@ async function runFile(path, group, isolating) {
 }
 
 async function runFiles(files, group, isolating) {
+  const { concurrency, together = [] } = group;
+  const isTogether = (path) => together.includes(relative(TESTS, path));
+  const run = (some, many) => runAtOnce(some, { ...group, concurrency: many }, isolating);
+  await run(files.filter(isTogether), CPUS);
+  await run(
+    files.filter((path) => !isTogether(path)),
+    concurrency,
+  );
+}
+
+async function runAtOnce(files, group, isolating) {
   const queue = [...files];
   const work = async () => {
     for (let path = queue.shift(); path !== undefined; path = queue.shift()) {
