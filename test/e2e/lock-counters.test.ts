@@ -75,6 +75,7 @@ class Count {
     const printed = expectOk(output, `counting under ${how}`);
     assert.equal(printed.stderr, '');
     const { killed } = JSON.parse(printed.stdout) as { killed: number };
+    await this.#cluster.untilWhole('all machines are there again', WHOLE_MS);
     const shown = await Promise.all(nodes.map(({ dfs }) => dfs.ok(`cat ${this.#file}`)));
     const final = Number(shown[0]);
     assert.deepEqual(shown.map(Number), Array(MACHINES).fill(final), 'the same on all machines');
@@ -123,7 +124,6 @@ async function round(
     assert.ok(known <= final && final <= known + inDoubt, how);
     assert.ok(killed > 0 && acknowledged.every((count) => count > 0), `${how}: all had a turn`);
   }
-  await cluster.untilWhole('all machines are there again', WHOLE_MS);
 }
 
 const skip = await reasonAgainstPrograms('python3');
