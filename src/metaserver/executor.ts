@@ -40,7 +40,7 @@ import {
   wantedOf,
 } from './lease-ops.ts';
 import type { Ledger } from './ledger.ts';
-import type { LockDesk, LockOp } from './lock-desk.ts';
+import type { LockDesk, LockJob, LockOp } from './lock-desk.ts';
 import type { Session } from './session.ts';
 import { storeCodecs } from './store-codec.ts';
 import {
@@ -154,14 +154,16 @@ export class Executor {
       this.#pages.run(() => this.#readdir(session, asked, view, answer));
       return false;
     }
+    const lock = isLockOp(op) ? lockJob(session, op, answer) : undefined;
     const run = (unpublished?: Unpublished): void => {
-      if (isLockOp(op)) this.#lock(session, op, answer);
-      else this.#execute(session, request, answer, unpublished);
+      if (lock === undefined) this.#execute(session, request, answer, unpublished);
+      else this.#lock(lock);
     };
     if (session.kind !== 'mount') {
       run();
       return false;
     }
+    if (lock !== undefined) this.#options.locks.arrived(lock);
     const asks = op?.$case === 'lease';
     return this.#options.desk.submit({
       session,
@@ -210,12 +212,10 @@ export class Executor {
   }
 
   /** Answered now, or when another mount has said what it has locked. Nothing has to be durable. */
-  #lock(session: Session, op: LockOp, answer: Answer): void {
-    const done = (outcome: Result | FsError): void => {
-      answer(outcome instanceof FsError ? encodeError(outcome) : encodeResult(outcome));
-    };
+  #lock(job: LockJob): void {
+    const { done, session } = job;
     if (session.ended) done(new FsError('ESTALE', `session ${session.sid} has ended`));
-    else this.#options.locks.submit({ session, op, done });
+    else this.#options.locks.submit(job);
   }
 
   /** Grants what goes with the reply now, and sends both when they are durable. */
@@ -429,6 +429,13 @@ export class Executor {
 
 function isLockOp(op: Op | undefined): op is LockOp {
   return op !== undefined && LOCK_OPS.has(op.$case);
+}
+
+function lockJob(session: Session, op: LockOp, answer: Answer): LockJob {
+  const done = (outcome: Result | FsError): void => {
+    answer(outcome instanceof FsError ? encodeError(outcome) : encodeResult(outcome));
+  };
+  return { session, op, done };
 }
 
 function whole(result: Result): Done {

@@ -41,11 +41,20 @@ export class LockDesk {
   /** Tickets have the session first. About files that are delegated it is not asked. */
   readonly #table = new LockTable<string>();
   readonly #delegations = new LockDelegations<LockJob>();
+  /** Requests for locks that were not executed yet. */
+  readonly #unexecuted = new Set<LockJob>();
+  /** Of these, those that nobody wants any more. */
+  readonly #takenBack = new WeakSet<LockJob>();
   /** They wait a moment for mounts to say what was delegated to them. */
   #lists: { readonly job: LockJob; readonly sinceMs: number }[] = [];
 
   constructor(options: LockDeskOptions) {
     this.#options = options;
+  }
+
+  /** It has come, and may have to wait before it is submitted. */
+  arrived(job: LockJob): void {
+    if (job.op.$case === 'lock') this.#unexecuted.add(job);
   }
 
   /** @returns whether it waits for another mount */
@@ -56,7 +65,11 @@ export class LockDesk {
       return false;
     }
     try {
-      return this.#isQueued(job) || this.#run(job);
+      // It was answered then.
+      if (this.#takenBack.has(job)) return false;
+      if (this.#isQueued(job)) return true;
+      this.#unexecuted.delete(job);
+      return this.#run(job);
     } catch (error) {
       if (!(error instanceof FsError)) throw error;
       job.done(error);
@@ -100,6 +113,7 @@ export class LockDesk {
     this.#table.drop((owner) => owner.startsWith(prefix));
     for (const ino of this.#delegations.drop(sid)) this.#returned(ino);
     this.#lists = this.#lists.filter(({ job }) => job.session.sid !== sid);
+    for (const job of this.#unexecuted) if (job.session.sid === sid) this.#unexecuted.delete(job);
     this.#send();
   }
 
@@ -111,6 +125,7 @@ export class LockDesk {
     const delegation = ino === undefined ? undefined : this.#delegations.of(ino);
     if (ino === undefined || delegation === undefined || delegation.sid === session.sid)
       return false;
+    this.arrived(job);
     const isFirst = this.#delegations.queue(ino, job, this.#options.clock.bootMs());
     if (isFirst) this.#call(delegation);
     return true;
@@ -131,7 +146,9 @@ export class LockDesk {
         job.done(this.#test(sid, lockFromWire(sid, op.value.lock)));
         return false;
       case 'cancelLock': {
-        const cancelled = this.#table.cancel(`${sid} ${op.value.ticket}`);
+        const { ticket } = op.value;
+        const isBack = this.#takeBack(sid, ticket);
+        const cancelled = this.#table.cancel(`${sid} ${ticket}`) || isBack;
         job.done({ $case: 'cancelLock', value: { cancelled } });
         return false;
       }
@@ -148,8 +165,10 @@ export class LockDesk {
     const { sid } = session;
     const lock = lockFromWire(sid, request.lock);
     if (this.#table.count >= LOCKS_MAX) throw new FsError('ENOLCK', `over ${LOCKS_MAX} locks`);
-    const ticket = request.ticket === 0n ? undefined : `${sid} ${request.ticket}`;
+    const ticket = request.tries ? undefined : `${sid} ${request.ticket}`;
     const outcome = this.#table.acquire(lock, ticket);
+    // Before its mount is let decide: it has to know of all that its programs have.
+    this.#send();
     if (outcome === 'conflict') throw new FsError('EAGAIN', `ino ${lock.ino} is locked`);
     if (outcome === 'deadlock') {
       throw new FsError('EDEADLK', `a lock on ino ${lock.ino} would be waited for in a circle`);
@@ -173,9 +192,25 @@ export class LockDesk {
     const ino = inoOf(wireIno);
     const taken = locks.map((lock) => lockFromWire(sid, lock));
     if (!this.#delegations.take(ino, sid, Number(delegation))) return;
+    // Who does not know of it has decided nothing.
+    if (delegation === 0n) return;
     const prefix = `${sid} `;
-    this.#table.drop((owner) => owner.startsWith(prefix), ino);
-    for (const lock of taken) if (lock.ino === ino) this.#table.put(lock);
+    const own = taken.filter((lock) => lock.ino === ino);
+    this.#table.replace(ino, (owner) => owner.startsWith(prefix), own);
+  }
+
+  /** It is never executed, and answered now: unanswered it would come again. */
+  #takeBack(sid: SessionId, ticket: bigint): boolean {
+    let found = false;
+    for (const job of this.#unexecuted) {
+      const isIt = job.op.$case === 'lock' && job.op.value.ticket === ticket;
+      if (!isIt || job.session.sid !== sid) continue;
+      this.#unexecuted.delete(job);
+      this.#takenBack.add(job);
+      job.done(new FsError('EINTR', 'the request was taken back'));
+      found = true;
+    }
+    return found;
   }
 
   /** What waited for a mount to say what it has goes on. */

@@ -5,14 +5,16 @@
 import { type Lock, type LockPlace, LockTable, WHOLE_FILE } from '../common/core/locks.ts';
 import { FsError } from '../common/errno.ts';
 import type { Ino } from '../common/ids.ts';
-import { type Deferred, deferred } from '../common/lifecycle.ts';
+import { type Deferred, deferred, delay } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import type { RequestContext } from './driver/driver.ts';
 
 /** How a lock is asked for. */
 export interface LockQuestion {
-  /** It waits, and this is told when it is granted; 0: it does not wait. */
+  /** Of this request alone: it is told when it is granted, and takes it back. */
   readonly ticket: bigint;
+  /** It does not wait. */
+  readonly tries?: boolean;
   /** It was granted by a metaserver that began anew since. */
   readonly again?: boolean;
 }
@@ -38,17 +40,26 @@ export interface LockService {
 /** Nothing of this must stay behind. */
 interface Owed {
   readonly place: LockPlace;
-  /** What may wait; 0: nothing. */
+  /** Of the request that it may be of; 0: of none. */
   readonly ticket: bigint;
 }
 
 interface Waiting {
   readonly lock: Lock;
+  readonly ticket: bigint;
   readonly granted: Deferred<void>;
+  /**
+   * `asks`: its request has no answer. `asks, granted`: nor has that been read, but what comes
+   * behind it. `leaves`: it is being taken back.
+   */
+  state: 'asks' | 'asks, granted' | 'waits' | 'leaves' | 'over';
+  /** Nobody knows whether the metaserver knows of it. */
+  isDoubtful: boolean;
 }
 
 /** With any other error nobody knows what became of it. */
 const ANSWERS: ReadonlySet<string> = new Set(['EAGAIN', 'EDEADLK', 'EINVAL', 'ENOLCK']);
+const RETRY_MS = 1_000;
 
 export interface MountLocksOptions {
   readonly log: Logger;
@@ -64,12 +75,16 @@ export class MountLocks {
   /** What is locked here; about files that are delegated it decides. */
   #held = new LockTable<never>();
   readonly #delegated = new Map<Ino, bigint>();
+  /** Of these it does not decide any more: they are being given back. */
+  readonly #returning = new Set<Ino>();
   /** Of one file one thing after another is asked: the answer may delegate it. */
   readonly #turns = new Map<Ino, Promise<unknown>>();
   readonly #waiting = new Map<bigint, Waiting>();
   /** To be unlocked before anything else is asked. */
   #owed: Owed[] = [];
   #settling: Promise<void> | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #isClosed = false;
   #nextTicket = 1n;
 
   constructor(options: MountLocksOptions) {
@@ -79,14 +94,28 @@ export class MountLocks {
   /** @throws FsError EAGAIN somebody has it, EDEADLK, EINTR, EIO the metaserver is away */
   async lock(context: RequestContext, lock: Lock, waits: boolean): Promise<void> {
     await this.#settleOwed();
-    const ticket = waits ? this.#nextTicket++ : 0n;
-    const waiting: Waiting = { lock, granted: deferred() };
+    await this.#ask(context, lock, waits);
+    // This process was stopped for so long that what it was granted may be another's by now.
+    while (!this.#options.isValid()) {
+      await this.#ask(context, lock, false);
+      if (this.#options.isValid()) break;
+      await delay(RETRY_MS);
+      if (!context.interrupted) continue;
+      this.#owe(lock, 0n);
+      throw new FsError('EINTR', 'interrupted while nobody knows whether a lock is had');
+    }
+  }
+
+  async #ask(context: RequestContext, lock: Lock, waits: boolean): Promise<void> {
+    const ticket = this.#nextTicket++;
+    const granted = deferred<void>();
+    const waiting: Waiting = { lock, ticket, granted, state: 'asks', isDoubtful: false };
+    // It may fail before anybody waits for it.
+    granted.promise.catch(() => undefined);
     if (waits) this.#waiting.set(ticket, waiting);
     try {
-      const isLater = await this.#inTurn(lock.ino, () => this.#acquire(context, lock, ticket));
-      if (!isLater) return;
-      await this.#wait(context, ticket, waiting);
-      this.#held.put(lock);
+      const isLater = await this.#inTurn(lock.ino, () => this.#acquire(context, waiting, waits));
+      if (isLater) await this.#wait(context, waiting);
     } finally {
       this.#waiting.delete(ticket);
       context.waitsFor = undefined;
@@ -94,19 +123,23 @@ export class MountLocks {
   }
 
   /** @returns whether it has to be waited for */
-  async #acquire(context: RequestContext, lock: Lock, ticket: bigint): Promise<boolean> {
+  async #acquire(context: RequestContext, waiting: Waiting, waits: boolean): Promise<boolean> {
+    const { lock, ticket } = waiting;
+    const hasAll = this.#held.covers(lock);
+    if (hasAll && this.#options.isValid()) return false;
     if (this.#decides(lock.ino)) {
       if (this.#held.acquire(lock) === 'granted') return false;
-      if (ticket === 0n) throw new FsError('EAGAIN', `ino ${lock.ino} is locked here`);
+      if (!waits) throw new FsError('EAGAIN', `ino ${lock.ino} is locked here`);
     }
     // Who waits does so at the metaserver, which knows of everybody who waits.
     if (this.#delegated.has(lock.ino)) await this.#giveBack(lock.ino);
     // A conversion of flock(2) gives up what it had, also when it fails.
-    if (lock.kind === 'flock') this.#held.release(lock);
-    const { delegation, waits } = await this.#ask(lock, ticket, context);
-    if (delegation !== undefined) this.#delegated.set(lock.ino, delegation);
-    if (!waits) this.#held.put(lock);
-    return waits;
+    if (lock.kind === 'flock' && !hasAll) this.#held.release(lock);
+    const answer = await this.#request(lock, { ticket, tries: !waits }, context);
+    if (answer.delegation !== undefined) this.#delegated.set(lock.ino, answer.delegation);
+    if (!answer.waits || waiting.state === 'asks, granted') this.#grant(waiting);
+    else waiting.state = 'waits';
+    return answer.waits;
   }
 
   /** What is not locked here need not be unlocked. Others may see it a while later. */
@@ -149,38 +182,62 @@ export class MountLocks {
     });
   }
 
+  /** On a new stream requests without an answer are sent again: that answer says what is so now. */
+  reconnected(): void {
+    for (const waiting of this.#waiting.values()) {
+      if (waiting.state === 'asks, granted') waiting.state = 'asks';
+    }
+  }
+
   /** The metaserver began anew: it has delegated nothing. */
   restarted(): void {
     this.#delegated.clear();
+    this.#returning.clear();
   }
 
   granted(ticket: bigint): void {
-    this.#waiting.get(ticket)?.granted.resolve();
+    const waiting = this.#waiting.get(ticket);
+    if (waiting?.state === 'asks') waiting.state = 'asks, granted';
+    else if (waiting?.state !== 'asks, granted' && waiting !== undefined) this.#grant(waiting);
   }
 
   /** The metaserver may have said something that did not arrive. */
   resumed(): void {
-    this.#settleOwed().catch((error: unknown) => {
-      this.#log.debug('what is unlocked was not told', { error });
-    });
-    for (const [ticket, waiting] of this.#waiting) {
-      this.#askAgain(ticket, waiting).catch((error: unknown) => {
-        if (error instanceof FsError && error.code === 'EDEADLK') waiting.granted.reject(error);
-        else this.#log.debug('a lock was not asked for again', { error });
-      });
+    for (const waiting of this.#waiting.values()) {
+      if (waiting.state === 'waits') waiting.isDoubtful = true;
     }
+    this.#catchUp();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#retry);
   }
 
   /** Says to a metaserver that began anew what is locked here. @throws FsError it is away */
   async say(): Promise<void> {
     await this.#settleOwed();
-    for (const { lock } of [...this.#held.all()]) {
-      try {
-        await this.#service().lock(lock, { ticket: 0n, again: true });
-      } catch (error) {
-        if (!(error instanceof FsError && error.code === 'EAGAIN')) throw error;
-        this.#lose([lock.ino]);
+    const said = new Set<Lock>();
+    for (let locks = this.#unsaid(said); locks.length > 0; locks = this.#unsaid(said)) {
+      for (const lock of locks) {
+        said.add(lock);
+        // What was unlocked meanwhile was told before this.
+        if (this.#held.has(lock)) await this.#sayOne(lock);
       }
+    }
+  }
+
+  #unsaid(said: ReadonlySet<Lock>): Lock[] {
+    return [...this.#held.all()].map(({ lock }) => lock).filter((lock) => !said.has(lock));
+  }
+
+  async #sayOne(lock: Lock): Promise<void> {
+    try {
+      await this.#service().lock(lock, { ticket: 0n, again: true, tries: true });
+    } catch (error) {
+      if (!(error instanceof FsError && error.code === 'EAGAIN')) throw error;
+      this.#held.release(lock);
+      this.#lose([lock.ino]);
     }
   }
 
@@ -188,7 +245,7 @@ export class MountLocks {
   evicted(): void {
     const inos = [...this.#held.all()].map(({ lock }) => lock.ino);
     this.#held = new LockTable();
-    this.#delegated.clear();
+    this.restarted();
     this.#owed = [];
     this.#lose(inos);
   }
@@ -201,7 +258,7 @@ export class MountLocks {
   }
 
   #decides(ino: Ino): boolean {
-    return this.#delegated.has(ino) && this.#options.isValid();
+    return this.#delegated.has(ino) && !this.#returning.has(ino) && this.#options.isValid();
   }
 
   #inTurn<T>(ino: Ino, work: () => Promise<T>): Promise<T> {
@@ -218,9 +275,17 @@ export class MountLocks {
 
   async #giveBack(ino: Ino): Promise<void> {
     const delegation = this.#delegated.get(ino);
-    this.#delegated.delete(ino);
     const locks = [...this.#held.all()].map(({ lock }) => lock).filter((lock) => lock.ino === ino);
-    await this.#service().returnLocks(ino, delegation, locks);
+    // Without an answer it may have been given back, or not: it is once more before anything else.
+    this.#returning.add(ino);
+    try {
+      await this.#service().returnLocks(ino, delegation, delegation === undefined ? [] : locks);
+    } catch (error) {
+      this.#retrySoon();
+      throw error;
+    }
+    this.#returning.delete(ino);
+    if (this.#delegated.get(ino) === delegation) this.#delegated.delete(ino);
   }
 
   get #log(): Logger {
@@ -232,12 +297,14 @@ export class MountLocks {
   }
 
   /** One after the other: what is locked once more meanwhile must not be unlocked by an old one. */
-  #settleOwed(): Promise<void> {
-    if (this.#owed.length === 0) return Promise.resolve();
-    this.#settling ??= this.#unlockOwed().finally(() => {
-      this.#settling = undefined;
-    });
-    return this.#settling;
+  async #settleOwed(): Promise<void> {
+    // More may be owed when what was begun has ended.
+    while (this.#owed.length > 0) {
+      this.#settling ??= this.#unlockOwed().finally(() => {
+        this.#settling = undefined;
+      });
+      await this.#settling;
+    }
   }
 
   async #unlockOwed(): Promise<void> {
@@ -248,13 +315,38 @@ export class MountLocks {
     }
   }
 
+  /** What the metaserver was to be told, and may not have heard. */
+  #catchUp(): void {
+    this.#settleOwed().catch((error: unknown) => {
+      this.#log.debug('what is unlocked was not told', { error });
+      this.#retrySoon();
+    });
+    for (const ino of this.#returning) this.recalled(ino);
+    for (const waiting of this.#waiting.values()) {
+      if (!waiting.isDoubtful) continue;
+      this.#inTurn(waiting.lock.ino, () => this.#askAgain(waiting)).catch((error: unknown) => {
+        this.#log.debug('a lock was not asked for again', { error });
+        this.#retrySoon();
+      });
+    }
+  }
+
+  /** A stream may be there before a request fails that had waited for it. */
+  #retrySoon(): void {
+    if (this.#isClosed) return;
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined;
+      this.#catchUp();
+    }, RETRY_MS);
+  }
+
   /** Without an answer it may have been granted. */
-  async #ask(lock: Lock, ticket: bigint, context: RequestContext): Promise<LockAnswer> {
+  async #request(lock: Lock, how: LockQuestion, context: RequestContext): Promise<LockAnswer> {
     try {
-      return await this.#service().lock(lock, { ticket }, context);
+      return await this.#service().lock(lock, how, context);
     } catch (error) {
       const isAnswer = error instanceof FsError && ANSWERS.has(error.code);
-      if (!isAnswer) this.#owe(lock, ticket);
+      if (!isAnswer) this.#owe(lock, how.ticket);
       throw error;
     }
   }
@@ -264,41 +356,63 @@ export class MountLocks {
     if (this.#held.owns(place)) this.onLost(place.ino);
     this.#held.release(place);
     this.#owed.push({ place, ticket });
+    this.#retrySoon();
   }
 
-  async #askAgain(ticket: bigint, { lock, granted }: Waiting): Promise<void> {
-    const { waits } = await this.#service().lock(lock, { ticket });
-    if (!waits) granted.resolve();
-    // Interrupted meanwhile, and asked after that all the same.
-    if (this.#waiting.has(ticket) || this.#held.owns(lock)) return;
-    this.#owed.push({ place: lock, ticket });
-    await this.#settleOwed();
+  /** In the turn of its file. */
+  async #askAgain(waiting: Waiting): Promise<void> {
+    const { lock, ticket } = waiting;
+    const isWanted = (): boolean => waiting.isDoubtful && waiting.state === 'waits';
+    if (!isWanted()) return;
+    // A metaserver that does not know who waits may have let this mount decide.
+    if (this.#delegated.has(lock.ino)) await this.#giveBack(lock.ino);
+    if (!isWanted()) return;
+    try {
+      const { delegation, waits } = await this.#service().lock(lock, { ticket });
+      if (delegation !== undefined) this.#delegated.set(lock.ino, delegation);
+      waiting.isDoubtful = false;
+      if (!waits) this.#grant(waiting);
+    } catch (error) {
+      if (!(error instanceof FsError && error.code === 'EDEADLK')) throw error;
+      waiting.state = 'over';
+      waiting.granted.reject(error);
+    }
   }
 
-  async #wait(context: RequestContext, ticket: bigint, { lock, granted }: Waiting): Promise<void> {
-    context.waitsFor = { lock: lock.ino };
-    let isCancelled = false;
+  async #wait(context: RequestContext, waiting: Waiting): Promise<void> {
+    context.waitsFor = { lock: waiting.lock.ino };
     context.interrupt = () => {
-      if (isCancelled) return;
-      isCancelled = true;
-      this.#cancel(ticket, lock, granted).catch((error: unknown) => {
-        this.#owe(lock, ticket);
-        granted.reject(error);
-      });
+      if (waiting.state !== 'waits') return;
+      waiting.state = 'leaves';
+      this.#cancel(waiting).catch((error: unknown) => this.#fail(waiting, error));
     };
     if (context.interrupted) context.interrupt();
-    await granted.promise;
+    await waiting.granted.promise;
   }
 
-  async #cancel(ticket: bigint, lock: Lock, granted: Deferred<void>): Promise<void> {
-    const cancelled = await this.#service().cancelLock(ticket);
-    // What was granted before is said before. Else nobody knows: nothing must stay behind.
-    if (!cancelled && !(await isSettled(granted.promise))) this.#owe(lock, ticket);
-    granted.reject(new FsError('EINTR', 'interrupted while waiting for a lock'));
+  /** What was granted before is said before. Else nobody knows: nothing must stay behind. */
+  async #cancel(waiting: Waiting): Promise<void> {
+    const cancelled = await this.#service().cancelLock(waiting.ticket);
+    const error = new FsError('EINTR', 'interrupted while waiting for a lock');
+    if (!cancelled) this.#fail(waiting, error);
+    else if (waiting.state !== 'over') {
+      waiting.state = 'over';
+      waiting.granted.reject(error);
+    }
   }
-}
 
-async function isSettled(promise: Promise<void>): Promise<boolean> {
-  const open = Symbol('open');
-  return (await Promise.race([promise, Promise.resolve(open)])) !== open;
+  /** In the turn of the message: what comes behind it may ask for all that is locked here. */
+  #grant(waiting: Waiting): void {
+    if (waiting.state === 'over') return;
+    waiting.state = 'over';
+    this.#held.put(waiting.lock);
+    waiting.granted.resolve();
+  }
+
+  #fail(waiting: Waiting, error: unknown): void {
+    if (waiting.state === 'over') return;
+    waiting.state = 'over';
+    this.#owe(waiting.lock, waiting.ticket);
+    waiting.granted.reject(error);
+  }
 }

@@ -332,10 +332,10 @@ export class MetaClient {
   /** @throws FsError EAGAIN, EDEADLK, ENOLCK */
   async lock(
     lock: Lock,
-    { ticket, again }: LockQuestion,
+    { again = false, ticket, tries = false }: LockQuestion,
     waiter?: RequestContext,
   ): Promise<LockAnswer> {
-    const value = { lock: lockToWire(lock), ticket, again: again ?? false };
+    const value = { lock: lockToWire(lock), ticket, again, tries };
     const { delegation, waits } = await this.#read('lock', { $case: 'lock', value }, waiter);
     return { waits, delegation: delegation === 0n ? undefined : delegation };
   }

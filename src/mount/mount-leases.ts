@@ -106,7 +106,7 @@ export class MountLeases implements AsyncDisposable {
     return meta;
   }
 
-  onWelcome({ sid, serverEpoch }: Welcome): void {
+  onWelcome({ resumed, serverEpoch, sid }: Welcome): void {
     const before = this.#server;
     const { journal } = this.#options;
     this.#server = { sid, epoch: serverEpoch };
@@ -114,7 +114,12 @@ export class MountLeases implements AsyncDisposable {
       this.#isFollowing = journal.follows(this.#instance).length > 0 && journal.sid === Number(sid);
     }
     journal.welcomed(this.#instance, safeInteger(sid));
-    if (before === undefined) return;
+    if (before === undefined) {
+      // An earlier life of the metaserver began this session, and was not heard.
+      if (resumed && !this.#isFollowing) this.#tasks.run(() => this.#settle(serverEpoch));
+      return;
+    }
+    this.locks.reconnected();
     if (before.sid === sid && before.epoch !== serverEpoch) {
       this.locks.restarted();
       this.#tasks.run(() => this.#letGo(serverEpoch));
@@ -164,6 +169,7 @@ export class MountLeases implements AsyncDisposable {
     member.onHeard = () => undefined;
     member.onEnded = () => undefined;
     this.leases.close();
+    this.locks.close();
     this.kernel.close();
     await this.#tasks.settle();
   }

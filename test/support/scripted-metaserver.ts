@@ -44,6 +44,7 @@ export class ScriptedMetaserver implements AsyncDisposable {
   };
   /** What a Hello is answered with. */
   onHello: (server: ScriptedMetaserver) => void = (server) => server.welcome(1);
+  readonly #welcomed = new Set<number>();
   #server: RpcServer | undefined;
   #call: Call | undefined;
   #keepAlive: KeepAliveCall | undefined;
@@ -68,6 +69,8 @@ export class ScriptedMetaserver implements AsyncDisposable {
   }
 
   welcome(sid: number): void {
+    const resumed = this.#welcomed.has(sid);
+    this.#welcomed.add(sid);
     this.#write({
       $case: 'welcome',
       value: {
@@ -76,7 +79,7 @@ export class ScriptedMetaserver implements AsyncDisposable {
         features: [],
         sid: BigInt(sid),
         sepoch: 1n,
-        resumed: true,
+        resumed,
         clusterName: 'test',
         groups: [],
         serverEpoch: this.epoch,

@@ -123,6 +123,16 @@ export class LockTable<T> {
     return (this.#inodes.get(ino)?.held.length ?? 0) > 0;
   }
 
+  /** It is held as it is here. */
+  has(lock: Lock): boolean {
+    return this.#inodes.get(lock.ino)?.held.includes(lock) === true;
+  }
+
+  /** The owner has just this already. */
+  covers(lock: Lock): boolean {
+    return hasAll(this.#inodes.get(lock.ino) ?? { held: [] }, lock);
+  }
+
   /** The owner has a lock of this kind in this range. */
   owns(place: LockPlace): boolean {
     const { held } = this.#inodes.get(place.ino) ?? { held: [] };
@@ -135,10 +145,20 @@ export class LockTable<T> {
     return waiting.length === 0 && held.every(({ owner }) => isOwn(owner));
   }
 
-  /** Everything of these owners goes, also what they wait for; of one file only, when named. */
-  drop(isGone: (owner: string) => boolean, only?: Ino): void {
+  /** All that these owners have locked of a file is this; they wait as before. */
+  replace(ino: Ino, isOwn: (owner: string) => boolean, own: readonly Lock[]): void {
+    const locks = this.#of(ino);
+    this.#setHeld(
+      locks,
+      locks.held.filter(({ owner }) => !isOwn(owner)),
+    );
+    for (const lock of own) this.#put(locks, lock);
+    this.#pump(ino);
+  }
+
+  /** Everything of these owners goes, also what they wait for. */
+  drop(isGone: (owner: string) => boolean): void {
     for (const [ino, locks] of this.#inodes) {
-      if (only !== undefined && ino !== only) continue;
       this.#setHeld(
         locks,
         locks.held.filter(({ owner }) => !isGone(owner)),

@@ -279,7 +279,9 @@ export class SessionClient implements AsyncDisposable {
     if (before !== undefined && before.serverEpoch !== welcome.serverEpoch) {
       // This server must hear it when it is true for it.
       const error = new FsError('ESTALE', 'the metaserver was started anew');
-      this.#failAll(error, ({ request }) => request.op?.$case === 'settled');
+      this.#failAll(error, ({ request: { op } }) => {
+        return op?.$case === 'settled' || (op?.$case === 'lock' && op.value.again);
+      });
     }
     this.#options.onWelcome(welcome);
     this.#setUp(true);

@@ -34,10 +34,10 @@ it('tells where a file lies, and who writes and remembers it', async () => {
 it('tells who has locked it, and who decides about that', async () => {
   const { ada, bob, ino } = await twoMounts();
   const lock = { ino, flock: true, write: true, owner: 1n, pid: 1, ...WHOLE_FILE };
-  await ada.ask({ $case: 'lock', value: { lock, ticket: 0n, again: false } });
+  await ada.ask({ $case: 'lock', value: { lock, ticket: 0n, again: false, tries: true } });
   assert.notEqual((await inspected(bob, ino)).lockDecider, '');
   ada.locked = [lock];
-  await bob.ask({ $case: 'lock', value: { lock, ticket: 1n, again: false } });
+  await bob.ask({ $case: 'lock', value: { lock, ticket: 1n, again: false, tries: false } });
   const { lockDecider, locks, waitingLocks } = await inspected(bob, ino);
   assert.deepEqual([lockDecider, locks, waitingLocks], ['', 1, 1]);
 });

@@ -48,6 +48,8 @@ export class LeaseMount implements SessionSink {
   readonly glimpses: bigint[] = [];
   /** What it says it has locked when it is called; undefined: it says nothing. */
   locked: FileLock[] | undefined = [];
+  /** Files it was let decide about. */
+  readonly #delegated = new Map<bigint, bigint>();
   /** The code its stream was ended with. */
   closed: string | undefined;
   readonly #engine: MetaEngine;
@@ -89,7 +91,8 @@ export class LeaseMount implements SessionSink {
     this.log.push(`lock recall ${ino}`);
     if (this.locked === undefined) return;
     const locks = this.locked.filter((lock) => lock.ino === ino);
-    this.send({ $case: 'returnLocks', value: { ino, delegation: 0n, locks } });
+    const delegation = this.#delegated.get(ino) ?? 0n;
+    this.send({ $case: 'returnLocks', value: { ino, delegation, locks } });
   }
 
   #glimpsed({ id, ino, lseq }: Glimpse): void {
@@ -118,6 +121,9 @@ export class LeaseMount implements SessionSink {
       asked.reply = reply;
       asked.outcome = reply.errno === 0 ? 'ok' : errnoName(reply.errno);
       for (const { ino, lseq } of reply.grants) this.#lseqs.set(ino, lseq);
+      if (op.$case === 'lock' && reply.result?.$case === 'lock' && op.value.lock !== undefined) {
+        this.#delegated.set(op.value.lock.ino, reply.result.value.delegation);
+      }
       this.log.push(`${asked.outcome} ${op.$case}`);
     });
     return asked;

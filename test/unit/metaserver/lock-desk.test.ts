@@ -18,7 +18,10 @@ const FILE: FileLock = {
 };
 
 function lockOp(lock: Partial<FileLock> = {}, ticket = 0n, again = false): Op {
-  return { $case: 'lock', value: { lock: { ...FILE, ...lock }, ticket, again } };
+  return {
+    $case: 'lock',
+    value: { lock: { ...FILE, ...lock }, ticket, again, tries: ticket === 0n },
+  };
 }
 
 function unlockOp({ end, flock, ino, owner, start }: FileLock = FILE): Op {
@@ -110,7 +113,10 @@ describe('a lock at the metaserver', () => {
     for (const wrong of [{ start: 2n, end: 1n }, { end: 2n ** 63n }, { ino: 0n }]) {
       assert.equal((await ada.ask(lockOp(wrong))).outcome, 'EINVAL');
     }
-    const missing: Op = { $case: 'lock', value: { lock: undefined, ticket: 0n, again: false } };
+    const missing: Op = {
+      $case: 'lock',
+      value: { lock: undefined, ticket: 0n, again: false, tries: true },
+    };
     assert.equal((await ada.ask(missing)).outcome, 'EPROTO');
     assert.equal(await founder.request(lockOp()), 'EINVAL', 'a peer has no locks');
   });
@@ -156,7 +162,7 @@ describe('locks that only one mount wants', () => {
   it('are waited for until the mount says what it has, however it is asked', async () => {
     const { ada, bob } = await twoMounts();
     ada.locked = undefined;
-    await locks(ada);
+    const delegation = await locks(ada);
     const [tried, tested] = [
       await bob.ask(lockOp()),
       await bob.ask({ $case: 'testLock', value: { lock: FILE } }),
@@ -165,8 +171,29 @@ describe('locks that only one mount wants', () => {
     assert.equal(ada.log.filter((line) => line === 'lock recall 5000').length, 1, 'once');
     await ada.ask({ $case: 'returnLocks', value: { ino: 5000n, delegation: 7n, locks: [FILE] } });
     assert.equal(tried.outcome, 'waits', 'of another delegation');
-    await ada.ask({ $case: 'returnLocks', value: { ino: 5000n, delegation: 0n, locks: [] } });
+    await ada.ask({ $case: 'returnLocks', value: { ino: 5000n, delegation, locks: [] } });
     assert.deepEqual([tried.outcome, tested.outcome], ['ok', 'ok']);
+  });
+
+  it('stay as they are known where the mount knows of no delegation', async () => {
+    const { ada, bob } = await twoMounts();
+    ada.locked = undefined;
+    await locks(ada);
+    const tried = await bob.ask(lockOp());
+    await ada.ask({ $case: 'returnLocks', value: { ino: 5000n, delegation: 0n, locks: [] } });
+    assert.equal(tried.outcome, 'EAGAIN');
+  });
+
+  it('are not had by who has taken his request back meanwhile', async () => {
+    const { ada, bob } = await twoMounts();
+    ada.locked = undefined;
+    const delegation = await locks(ada);
+    const asked = await bob.ask(lockOp({}, 4n));
+    assert.equal(asked.outcome, 'waits');
+    assert.deepEqual((await bob.ask(cancelOp(4n))).reply?.result?.value, { cancelled: true });
+    assert.equal(asked.outcome, 'EINTR', 'it would be sent again');
+    await ada.ask({ $case: 'returnLocks', value: { ino: 5000n, delegation, locks: [] } });
+    assert.equal((await ada.ask(lockOp())).outcome, 'ok');
   });
 
   it('are called for once more on a new stream', async () => {
