@@ -88,8 +88,8 @@ function linesOf(text: string): string[] {
 }
 
 function brief(line: string | undefined): string {
-  if (line === undefined || line.length < 70) return JSON.stringify(line);
-  return `${JSON.stringify(line.slice(0, 60))} and ${line.length - 60} more`;
+  const text = JSON.stringify(line) ?? 'nothing';
+  return text.length < 70 ? text : `${text.slice(0, 60)}... (${line?.length} bytes)`;
 }
 
 /** The first line in which they differ. */
@@ -136,7 +136,7 @@ async function round(t: TestContext, cluster: TestCluster, n: number): Promise<v
   await tail.untilShown(size, SHOWN_MS + writers.length * LINES * LINE_SHOWN_MS);
   for (const { dfs, name } of cluster.nodes) {
     const shown = await dfs.ok(`cat ${file}`);
-    assert.equal(difference(linesOf(shown), linesOf(tail.shown)), undefined, `tail and ${name}`);
+    assert.equal(difference(linesOf(tail.shown), linesOf(shown)), undefined, `tail and ${name}`);
   }
   const lines = linesOf(tail.shown);
   assert.equal(difference(lines.slice(0, inTurn.length), inTurn), undefined);

@@ -8,6 +8,8 @@
 export interface CounterJudgement {
   /** Additions that a program knows of, by machine. */
   readonly acknowledged: readonly number[];
+  /** Calls that failed, by machine. */
+  readonly failed: readonly number[];
   /** Those of which nobody knows whether they came to be. */
   readonly inDoubt: number;
   /** The first that two programs under one lock could not have seen; none when it is right. */
@@ -29,6 +31,7 @@ function parse(line: string): Entry {
 /** Steps through the entries; what it holds is what the number may be. */
 class Counter {
   readonly acknowledged: number[];
+  readonly failed: number[];
   inDoubt = 0;
   #least = 0;
   #most = 0;
@@ -37,10 +40,15 @@ class Counter {
 
   constructor(machines: number) {
     this.acknowledged = Array.from({ length: machines }, () => 0);
+    this.failed = [...this.acknowledged];
   }
 
   /** @returns what is wrong with it */
   step({ what, pid, value, machine }: Entry): string | undefined {
+    if (what === 'failed') {
+      this.failed[machine] = (this.failed[machine] ?? 0) + 1;
+      return undefined;
+    }
     return what === 'reads' ? this.#reads(pid, value) : this.#wrote(pid, machine);
   }
 
@@ -85,5 +93,6 @@ export function judgeCounter(log: string, final: number, machines: number): Coun
     break;
   }
   wrong ??= counter.ends(final);
-  return { acknowledged: counter.acknowledged, inDoubt: counter.inDoubt, wrong };
+  const { acknowledged, failed, inDoubt } = counter;
+  return { acknowledged, failed, inDoubt, wrong };
 }

@@ -3,7 +3,8 @@
 The FILEs are one file on several mounts, each with a program; HOW it is locked is flock, posix, ofd,
 or nothing. What a program is about to do and has done is a line of LOG, which is not on a mount and
 so has it in the order of time: `reads PID VALUE MACHINE` and `wrote PID VALUE MACHINE` under the
-lock, before and after VALUE + 1 is written. A program whose mount went away opens the file again.
+lock, before and after VALUE + 1 is written. A program whose mount went away opens the file again:
+`failed PID ERRNO MACHINE`.
 Prints how many were killed, as JSON.
 """
 
@@ -73,6 +74,7 @@ def add_until_the_end(machine, drawn):
         except OSError as error:
             if error.errno not in AWAY:
                 raise
+            say("failed", error.errno, machine)
             time.sleep(RETRY_S)
         finally:
             if fd != -1:
