@@ -20,7 +20,7 @@ import type {
 } from '../driver/driver.ts';
 import { type FileHandle, HandleTable } from './handles.ts';
 import { type Inode, inOrder } from './inode.ts';
-import { dropOldPages, growKernel, unsettleKernel } from './kernel-answers.ts';
+import { dropOldPages, growForPage, growKernel, unsettleKernel } from './kernel-answers.ts';
 import { notByName, refresh } from './refresh.ts';
 import {
   changedEntryStat,
@@ -177,7 +177,12 @@ export class FileOps implements FileOperations {
   read(context: RequestContext, fh: Fh, offset: number, target: Uint8Array): Result<number> {
     const { inode } = this.#handles.get(fh);
     requireLocks(inode);
-    return this.#leased(context, inode, 'shared', () => this.#read(context, inode, offset, target));
+    return this.#leased(context, inode, 'shared', () => {
+      // For a mapping the kernel reads pages without asking where the file ends.
+      const grown = growForPage(this.#shared, inode);
+      const read = (): Result<number> => this.#read(context, inode, offset, target);
+      return grown === undefined ? read() : grown.then(read);
+    });
   }
 
   write(context: RequestContext, write: WriteNode): Result<void> {

@@ -179,6 +179,7 @@ export class Inode {
 
   #shrunk(): void {
     this.copy.size = Math.min(this.copy.size, this.size);
+    this.copy.toldSize = Math.min(this.copy.toldSize, this.size);
   }
 }
 

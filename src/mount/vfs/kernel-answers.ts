@@ -40,6 +40,16 @@ export function growKernel(
 }
 
 /**
+ * As growKernel, while a page is held for a read: the size is raised first, and then the page waited
+ * for if it is that one.
+ */
+export function growForPage(shared: VfsShared, inode: Inode): Promise<void> | undefined {
+  if (inode.size <= inode.copy.toldSize) return undefined;
+  const grown = growKernel(shared, inode, inode.size);
+  return grown && within(grown, DROPPED_MS, 'a page').catch(() => undefined);
+}
+
+/**
  * Before a file that the kernel may take its size of from memory is written to: what it was told
  * goes, also what is on its way. undefined: there is nothing. Resolves when it has gone.
  */

@@ -8,6 +8,8 @@ const SHARED_MS = 10_000;
 export class KernelCopy {
   /** The file is at least this long for it. */
   size = 0;
+  /** It was told that the file is this long; it may have dropped that. */
+  toldSize = 0;
   /** It may have been told attributes that it need not ask for again. */
   mayKeep = true;
   /** It is being made to forget them: none are told meanwhile. */

@@ -50,8 +50,9 @@ function shown(shared: VfsShared, attr: Attr): Attr {
 export function statResult(shared: VfsShared, inode: StatSource): Result<StatResult> {
   const dropping = inode.copy?.dropping;
   if (dropping !== undefined) return dropping.then(() => statResult(shared, inode));
-  const { attr } = inode;
+  const { attr, copy } = inode;
   const { leases } = shared;
+  if (copy !== undefined) copy.toldSize = Math.max(copy.toldSize, attr.size);
   const build = (blocks: number): StatResult => ({
     attr: shown(shared, attr),
     blocks,

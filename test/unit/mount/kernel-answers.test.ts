@@ -188,3 +188,18 @@ test('a file that others call for again and again is opened past the pages of th
   world.clock.advance(20_000);
   assert.equal((await open()).directIo, false, 'for a while nobody has');
 });
+
+test('a page is read once the kernel has heard that the file has grown', async () => {
+  const world = await VfsWorld.create();
+  const { fh, ino } = await world.create('file');
+  const { grown } = world.kernel;
+  await world.write(fh, 0, '12345');
+  await world.fs.getattr(world.context(), ino);
+  await world.read(fh);
+  assert.deepEqual(grown, [], 'it was told');
+  await world.write(fh, 5, '6789');
+  assert.equal(await world.read(fh), '123456789');
+  assert.deepEqual(grown, [9]);
+  await world.read(fh);
+  assert.deepEqual(grown, [9], 'once');
+});
