@@ -2,9 +2,6 @@
  * One rule less each. A mutation stands in for a part of the protocol, or changes one line of a
  * copy of the compiled class: nothing of it is in what is shipped.
  */
-import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { Ino, SessionId } from '../../../src/common/ids.ts';
 import type { Grant, LeaseKind } from '../../../src/common/lease.ts';
 import { Glimpses } from '../../../src/metaserver/core/glimpses.ts';
@@ -12,29 +9,23 @@ import { LeaseTable, type Release } from '../../../src/metaserver/core/leases.ts
 import { type Forgotten, KeptNames } from '../../../src/mount/core/kept-names.ts';
 import { type HolderEffect, LeaseHolder } from '../../../src/mount/core/lease-holder.ts';
 import { Fences } from '../../../src/peer/core/fences.ts';
+import { type Change, compiled, copyOf } from '../copies.ts';
 import { type Parts, REAL, RESERVE } from './parts.ts';
 
-const TABLE = new URL('../../../src/metaserver/core/leases.js', import.meta.url);
-const HOLDER = new URL('../../../src/mount/core/lease-holder.js', import.meta.url);
+const TABLE = compiled('metaserver/core/leases.js');
+const HOLDER = compiled('mount/core/lease-holder.js');
 
 /** A copy of a compiled module with some lines changed. White space does not matter. */
-async function changed<T>(url: URL, changes: readonly (readonly [string, string])[]): Promise<T> {
-  let source = readFileSync(fileURLToPath(url), 'utf8').replace(/\s+\/\/.*$/gm, '');
-  source = source.replace(/\s+/g, ' ');
-  source = source.replace(/from '(\.[^']+)'/g, (_, path: string) => `from '${new URL(path, url)}'`);
-  for (const [before, after] of changes) {
-    assert.equal(source.split(before).length, 2, `not found once in ${url.pathname}: ${before}`);
-    source = source.replace(before, after);
-  }
-  return import(`data:text/javascript,${encodeURIComponent(source)}`) as Promise<T>;
+function changed<T>(url: URL, changes: readonly Change[]): Promise<T> {
+  return import(copyOf(url, changes)) as Promise<T>;
 }
 
-async function changedTable(...changes: (readonly [string, string])[]): Promise<Parts> {
+async function changedTable(...changes: Change[]): Promise<Parts> {
   const { LeaseTable: Changed } = await changed<{ LeaseTable: typeof LeaseTable }>(TABLE, changes);
   return { ...REAL, table: (options) => new Changed(options) };
 }
 
-async function changedHolder(...changes: (readonly [string, string])[]): Promise<Parts> {
+async function changedHolder(...changes: Change[]): Promise<Parts> {
   type Module = { LeaseHolder: typeof LeaseHolder };
   const { LeaseHolder: Changed } = await changed<Module>(HOLDER, changes);
   return { ...REAL, holder: (mayWrite) => new Changed(mayWrite) };
