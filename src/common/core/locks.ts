@@ -1,7 +1,7 @@
 /**
  * Advisory locks of files: flock(2) and fcntl(2), for whole files and for ranges. Who waits is
  * served in the order of arrival. Only who has no lock queues behind others who wait: nobody can
- * wait for him, so that the order makes no deadlock. Without time and effects of its own. Rules L1
+ * wait for him, so that the order makes no deadlock. Who gets one meanwhile queues no longer. Without time and effects of its own. Rules L1
  * to L3 of docs/PROTOCOL.md.
  */
 import type { Ino } from '../ids.ts';
@@ -48,6 +48,10 @@ export class LockTable<T> {
   readonly #inodes = new Map<Ino, InodeLocks<T>>();
   /** How many locks each owner has. */
   readonly #owned = new Map<string, number>();
+  /** Where each owner waits. */
+  readonly #waits = new Map<string, Set<Ino>>();
+  /** Somebody may go on here, as he has a lock elsewhere now and does not queue any more. */
+  readonly #changed = new Set<Ino>();
   #granted: T[] = [];
 
   /** Locks held. */
@@ -96,7 +100,7 @@ export class LockTable<T> {
     for (const [ino, locks] of this.#inodes) {
       const at = locks.waiting.findIndex((waiter) => waiter.ticket === ticket);
       if (at < 0) continue;
-      locks.waiting.splice(at, 1);
+      this.#setWaiting(ino, locks, locks.waiting.toSpliced(at, 1));
       this.#pump(ino);
       return true;
     }
@@ -163,7 +167,8 @@ export class LockTable<T> {
         locks,
         locks.held.filter(({ owner }) => !isGone(owner)),
       );
-      locks.waiting = locks.waiting.filter(({ lock }) => !isGone(lock.owner));
+      const waiting = locks.waiting.filter(({ lock }) => !isGone(lock.owner));
+      this.#setWaiting(ino, locks, waiting);
       this.#pump(ino);
     }
   }
@@ -193,7 +198,7 @@ export class LockTable<T> {
     }
     if (ticket === undefined) return 'conflict';
     if (lock.kind === 'posix' && this.#waitsFor(lock, lock.owner)) return 'deadlock';
-    locks.waiting.push({ lock, ticket });
+    this.#setWaiting(lock.ino, locks, [...locks.waiting, { lock, ticket }]);
     return 'waits';
   }
 
@@ -221,8 +226,16 @@ export class LockTable<T> {
     return new Set(held.filter((other) => isInTheWay(other, lock)).map(({ owner }) => owner));
   }
 
-  /** Whoever may go on does. */
+  /** Whoever may go on does, also elsewhere. */
   #pump(ino: Ino): void {
+    this.#changed.add(ino);
+    for (const changed of this.#changed) {
+      this.#changed.delete(changed);
+      this.#pumpOne(changed);
+    }
+  }
+
+  #pumpOne(ino: Ino): void {
     const locks = this.#of(ino);
     const left: Waiter<T>[] = [];
     for (const waiter of locks.waiting) {
@@ -232,7 +245,7 @@ export class LockTable<T> {
         this.#granted.push(waiter.ticket);
       } else left.push(waiter);
     }
-    locks.waiting = left;
+    this.#setWaiting(ino, locks, left);
     if (locks.held.length + left.length === 0) this.#inodes.delete(ino);
   }
 
@@ -268,9 +281,25 @@ export class LockTable<T> {
     for (const lock of held) this.#own(lock, 1);
   }
 
+  #setWaiting(ino: Ino, locks: InodeLocks<T>, waiting: Waiter<T>[]): void {
+    for (const { lock } of locks.waiting) {
+      const key = ownerKey(lock);
+      const inos = this.#waits.get(key);
+      inos?.delete(ino);
+      if (inos?.size === 0) this.#waits.delete(key);
+    }
+    locks.waiting = waiting;
+    for (const { lock } of waiting) {
+      const key = ownerKey(lock);
+      this.#waits.set(key, (this.#waits.get(key) ?? new Set()).add(ino));
+    }
+  }
+
   #own(lock: Lock, by: number): void {
     const key = ownerKey(lock);
-    const owned = (this.#owned.get(key) ?? 0) + by;
+    const before = this.#owned.get(key) ?? 0;
+    const owned = before + by;
+    if (before === 0) for (const ino of this.#waits.get(key) ?? []) this.#changed.add(ino);
     if (owned > 0) this.#owned.set(key, owned);
     else this.#owned.delete(key);
   }

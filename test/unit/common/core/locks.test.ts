@@ -133,6 +133,19 @@ describe('who waits for a lock', () => {
     assert.equal(table.acquire(bytes('a', READ, 0, 9), 'a'), 'granted');
   });
 
+  it('passes others from when it is known to have a lock elsewhere', () => {
+    const table = new LockTable<string>();
+    table.acquire(bytes('a', WRITE, 5, 5));
+    assert.equal(table.acquire(bytes('b', WRITE, 0, 9), 'b'), 'waits');
+    assert.equal(table.acquire(bytes('c', WRITE, 0, 0), 'c'), 'waits');
+    // Its mount had decided about that one. Now it may be waited for.
+    table.replace(OTHER, (owner) => owner === 'c', [bytes('c', WRITE, 0, 0, OTHER)]);
+    assert.deepEqual(table.takeGranted(), ['c']);
+    assert.equal(table.acquire(bytes('a', WRITE, 0, 0, OTHER), 'a'), 'waits');
+    table.release(bytes('c', WRITE, 0, 0, OTHER));
+    assert.deepEqual(table.takeGranted(), ['a']);
+  });
+
   it('goes on when what stood before it is given up, also by interruption', () => {
     const table = new LockTable<string>();
     table.acquire(whole('a', READ));
