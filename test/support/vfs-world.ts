@@ -40,6 +40,7 @@ import type {
   RequestContext,
 } from '../../src/mount/driver/driver.ts';
 import type { Leases } from '../../src/mount/leases.ts';
+import type { MountLocks } from '../../src/mount/locks.ts';
 import type { MetaClient } from '../../src/mount/meta-client.ts';
 import { refresh } from '../../src/mount/vfs/refresh.ts';
 import { Vfs } from '../../src/mount/vfs/vfs.ts';
@@ -69,6 +70,7 @@ export class VfsWorld {
   readonly vfs: Vfs;
   readonly meta: MetaClient;
   readonly leases: Leases;
+  readonly locks: MountLocks;
   readonly kernel = new FakeKernelCache();
   readonly home: Home;
   readonly fs: FileSystem;
@@ -104,6 +106,7 @@ export class VfsWorld {
     });
     meta.onUnknown = () => leases.expire();
     this.leases = leases;
+    this.locks = locks;
     this.meta = meta;
     const view = new ClusterView();
     view.lead([{ rg: GROUP, epoch: rgEpoch, primary: NODE, members: [NODE] }]);

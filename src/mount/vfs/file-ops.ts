@@ -18,7 +18,7 @@ import type {
   StatResult,
   WriteNode,
 } from '../driver/driver.ts';
-import { type FileHandle, HandleTable } from './handles.ts';
+import { type FileHandle, HandleTable, reportLoss, requireLocks } from './handles.ts';
 import { type Inode, inOrder } from './inode.ts';
 import { dropOldPages, growForPage, growKernel, unsettleKernel } from './kernel-answers.ts';
 import { notByName, refresh } from './refresh.ts';
@@ -39,14 +39,6 @@ const O_APPEND = 0o2000;
 
 const RESIZE_TRIES = 5;
 
-/** @throws FsError EIO once for each descriptor, when something written here was lost to others */
-function reportLoss(handle: FileHandle): void {
-  const { inode } = handle;
-  if (!handle.writes || handle.lossesTold === inode.losses) return;
-  handle.lossesTold = inode.losses;
-  throw new FsError('EIO', `what was written to ino ${inode.ino} is in lost+found of this machine`);
-}
-
 function needOf(flags: number): LeaseKind {
   return (flags & O_ACCMODE) === O_RDONLY && (flags & O_TRUNC) === 0 ? 'shared' : 'exclusive';
 }
@@ -64,11 +56,6 @@ type ResizeChanges = AttrChanges & { readonly size: number; readonly nth?: 0 | 1
  */
 function isWithoutName({ gone, opens, attr }: Inode): boolean {
   return gone || (attr.nlink === 0 && opens === 0);
-}
-
-/** @throws FsError EIO: it relied on locks that are lost, until all have closed it */
-function requireLocks({ ino, locksLost }: Inode): void {
-  if (locksLost) throw new FsError('EIO', `locks on ino ${ino} were lost`);
 }
 
 export class FileOps implements FileOperations {
@@ -178,6 +165,8 @@ export class FileOps implements FileOperations {
     const { inode } = this.#handles.get(fh);
     requireLocks(inode);
     return this.#leased(context, inode, 'shared', () => {
+      // They may be lost while the lease is waited for.
+      requireLocks(inode);
       // For a mapping the kernel reads pages without asking where the file ends.
       const grown = growForPage(this.#shared, inode);
       const read = (): Result<number> => this.#read(context, inode, offset, target);
@@ -242,6 +231,7 @@ export class FileOps implements FileOperations {
   ): Result<(() => Promise<unknown>) | undefined> {
     const handle = this.#handles.get(write.fh);
     const { inode } = handle;
+    requireLocks(inode);
     const path = this.#shared.data.of(inode);
     if (inode.resizing || path.mustPrepare(inode)) {
       return () => inOrder(inode, () => path.prepare(inode, undefined));

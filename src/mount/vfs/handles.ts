@@ -20,6 +20,19 @@ export interface FileHandle {
   readonly lockers: Set<string>;
 }
 
+/** @throws FsError EIO once for each descriptor, when something written here was lost to others */
+export function reportLoss(handle: FileHandle): void {
+  const { inode } = handle;
+  if (!handle.writes || handle.lossesTold === inode.losses) return;
+  handle.lossesTold = inode.losses;
+  throw new FsError('EIO', `what was written to ino ${inode.ino} is in lost+found of this machine`);
+}
+
+/** @throws FsError EIO: it relied on locks that are lost, until all have closed it */
+export function requireLocks({ ino, locksLost }: Inode): void {
+  if (locksLost) throw new FsError('EIO', `locks on ino ${ino} were lost`);
+}
+
 /** A page of a directory, and how it was asked for. */
 export interface ListedPage extends DirPage {
   readonly after: number;
