@@ -15,16 +15,16 @@ it('a file whose locks were lost is read, written and locked again after all hav
   const world = await VfsWorld.create();
   const { ino, fh } = await world.create('file');
   await world.write(fh, 0, 'before');
-  await world.fs.locks?.setlk(world.context(), lockOf(ino), true);
+  await world.fs.locks?.setlk(world.context(), fh, lockOf(ino), true);
   world.locks.evicted();
   await assert.rejects(world.read(fh), { code: 'EIO' });
   await assert.rejects(world.write(fh, 0, 'after'), { code: 'EIO' });
-  const locking = world.fs.locks?.setlk(world.context(), lockOf(ino), true);
+  const locking = world.fs.locks?.setlk(world.context(), fh, lockOf(ino), true);
   await assert.rejects(async () => locking, { code: 'EIO' });
   await world.fs.release(fh);
   const again = await world.open(ino);
   assert.equal(await world.read(again), 'before');
-  await world.fs.locks?.setlk(world.context(), lockOf(ino), true);
+  await world.fs.locks?.setlk(world.context(), again, lockOf(ino), true);
 });
 
 for (const how of ['read', 'written to'] as const) {
@@ -32,7 +32,7 @@ for (const how of ['read', 'written to'] as const) {
     const world = await VfsWorld.create();
     const { ino, fh } = await world.create('file');
     await world.write(fh, 0, 'before');
-    await world.fs.locks?.setlk(world.context(), lockOf(ino), true);
+    await world.fs.locks?.setlk(world.context(), fh, lockOf(ino), true);
     // The machine was away for so long that its leases ran out. The session was ended meanwhile.
     world.leases.expire();
     const asked = deferred<void>();
