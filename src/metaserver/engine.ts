@@ -108,6 +108,7 @@ export class MetaEngine {
       log: options.log,
       mayGrow: () => options.space.mayGrow(),
       leads: (session) => this.#ledBy(session),
+      isLive: (sid) => parts.table.find(sid)?.ended === false,
       placement: ({ nodeId }) =>
         placeFile(parts.roster.ledBy(nodeId), parts.membership.storingPeers()),
       admin: (session, op) => this.#admin(session, op),

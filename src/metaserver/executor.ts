@@ -8,7 +8,7 @@ import { AssertionError } from '../common/assert.ts';
 import type { Attr } from '../common/attr.ts';
 import type { Clock } from '../common/clock.ts';
 import { FsError } from '../common/errno.ts';
-import type { GroupId, Ino } from '../common/ids.ts';
+import type { GroupId, Ino, SessionId } from '../common/ids.ts';
 import { TaskGroup } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import { nameFromBytes } from '../common/name.ts';
@@ -90,6 +90,8 @@ export interface ExecutorOptions {
   readonly log: Logger;
   readonly mayGrow: () => boolean;
   readonly leads: (session: Session) => ReadonlySet<GroupId>;
+  /** The session has not ended. What has ended may stand in the table of leases for a while. */
+  readonly isLive: (sid: SessionId) => boolean;
   /** Where a file goes that this session creates. @throws FsError EIO */
   readonly placement: (session: Session) => GroupId;
   /** Requests that no namespace is needed for. */
@@ -340,7 +342,7 @@ export class Executor {
       placement: () => this.#options.placement(session),
       mayGrow: this.#options.mayGrow(),
       places: this.#places,
-      openElsewhere: (ino) => this.#options.desk.table.openers(ino),
+      openElsewhere: (ino) => this.#options.desk.table.openers(ino).filter(this.#options.isLive),
       takeIno: () => this.#options.ledger.takeIno(view),
     };
     switch (op.$case) {
