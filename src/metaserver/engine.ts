@@ -18,6 +18,7 @@ import { WIRE_VERSION } from '../common/rpc/wire-version.ts';
 import { type AdminOp, administer } from './admin.ts';
 import { readCluster } from './cluster.ts';
 import { CommitPath } from './commit.ts';
+import { doubtData } from './core/fall.ts';
 import { SHARD_KEY } from './core/keyspace.ts';
 import { LeaseTable } from './core/leases.ts';
 import { placeFile } from './core/placement.ts';
@@ -172,6 +173,10 @@ export class MetaEngine {
         return session && !isGone(session, clock.bootMs()) ? session : undefined;
       },
       onDone: (sid) => {
+        const view = commit.view();
+        const txn = new Txn(view, storeCodecs);
+        doubtData(txn, desk.table.exclusives(sid));
+        ledger.submit(view, txn);
         locks.drop(sid);
         desk.drop(sid);
         table.forget(sid).catch((error: unknown) => {

@@ -65,14 +65,14 @@ class Sorter implements Objects {
   readonly torn: { block: string; entry: Entry }[] = [];
   early = 0;
   readonly #writes = new Map<number, Entry>();
-  /** When what was written through a descriptor was last known to be safe. */
-  readonly #syncedNs = new Map<string, number>();
+  /** What a descriptor said of all that was written through it until then, oldest first. */
+  readonly #words = new Map<string, Entry[]>();
 
   constructor(entries: readonly Entry[]) {
-    for (const entry of entries.filter(isSync)) {
-      const handle = handleOf(entry);
-      this.#syncedNs.set(handle, Math.max(entry.invokeNs, this.#syncedNs.get(handle) ?? 0));
+    for (const entry of entries) {
+      if (isSync(entry) || isLoss(entry)) add(this.#words, handleOf(entry), entry);
     }
+    for (const words of this.#words.values()) words.sort((a, b) => a.invokeNs - b.invokeNs);
     for (const entry of entries)
       if (entry.op === 'pwrite') this.#writes.set(entry.about.w ?? 0, entry);
     for (const entry of entries) this.#sort(entry);
@@ -146,8 +146,9 @@ class Sorter implements Objects {
   }
 
   #append(entry: Entry): void {
-    const syncedNs = this.#syncedNs.get(handleOf(entry)) ?? 0;
-    const synced = syncedNs >= entry.returnNs;
+    const words = this.#words.get(handleOf(entry)) ?? [];
+    const word = words.find(({ invokeNs }) => invokeNs >= entry.returnNs);
+    const synced = word !== undefined && isSync(word);
     add(this.appends, entry.file, {
       ...timed(entry),
       kind: 'append',
@@ -172,6 +173,11 @@ class Sorter implements Objects {
 
 function isSync({ op, error }: Entry): boolean {
   return (op === 'fsync' || op === 'close') && error === undefined;
+}
+
+/** A loss is told once: what succeeds through the descriptor after that says nothing of before. */
+function isLoss({ error }: Entry): boolean {
+  return error === 'EIO' || error === 'ESTALE';
 }
 
 function namesCalls(entry: Entry): readonly NamesCall[] {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { judge } from '../../history/judge.ts';
 import type { Entry } from '../../history/record.ts';
+import { entry } from './entries.ts';
 
 let calls = 0;
 
@@ -49,4 +50,23 @@ test('no other machine may see a write before its place', () => {
   const { wrong, metHere } = judge(met(2), []);
   assert.equal(wrong.length, 1);
   assert.equal(metHere, 0);
+});
+
+const FAILED = [{ what: 'away', losers: [0], forgetters: [0], beginNs: 3, endNs: 8 }];
+
+/** A record that is not there in the end, and what the descriptor said of it. */
+function lost(...words: readonly Entry[]): string[] {
+  const appended = entry([0, 'append', 'r1/a0'], [1, 2], { about: { w: 7 } });
+  const final = entry([0, 'read', 'r1/a0'], [20, 21], { value: [], about: { last: true } });
+  return judge([appended, ...words, final], FAILED).wrong.map((text) => text.split('\n')[0] ?? '');
+}
+
+test('a loss is told once, and what succeeds after that takes nothing back', () => {
+  const fsync = (error?: string): Entry =>
+    entry([0, 'fsync', 'r1/a0'], [9, 10], error === undefined ? {} : { error });
+  const close = entry([0, 'close', 'r1/a0'], [11, 12]);
+  assert.deepEqual(lost(fsync('EIO'), close), []);
+  const silent = ['r1/a0: record 7 was acknowledged and is lost'];
+  assert.deepEqual(lost(close), silent);
+  assert.deepEqual(lost(fsync(), close), silent);
 });

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { GONE_MS } from '../../../src/metaserver/session.ts';
 import {
   chmodOp,
+  dvOf,
   getattrOp,
   grantsOf,
   LeaseMount,
@@ -79,6 +80,30 @@ describe('a mount that does not answer a recall', () => {
     founder.keepAlive();
     const again = await Member.peer(life, FOUNDER);
     assert.deepEqual(fences(again), [`session ${ada.session.sid} below 2`]);
+  });
+
+  it('may have sent bytes that it has not published: what others have cached counts no more', async () => {
+    const { life, founder, ada, bob, ino } = await twoMounts();
+    const before = dvOf(await ada.ask(getattrOp(ino)));
+    const look = await bob.ask(leaseOp(ino));
+    await life.pass(10_000);
+    await confirm(founder, ada.session.sid);
+    for (const other of [founder, bob]) other.keepAlive();
+    await life.pass(GONE_MS - 10_000);
+    assert.equal(look.outcome, 'ok');
+    assert.equal(dvOf(await bob.ask(getattrOp(ino))), before + 1n);
+  });
+
+  it('moves nothing of what it could only read', async () => {
+    const { life, founder, ada, bob, ino } = await twoMounts();
+    await ada.release(ino, { keepShared: true });
+    const before = dvOf(await bob.ask(getattrOp(ino)));
+    const change = await bob.ask(chmodOp(ino, 0o600));
+    await life.pass(10_000);
+    for (const other of [founder, bob]) other.keepAlive();
+    await life.pass(GONE_MS - 10_000);
+    assert.equal(change.outcome, 'ok');
+    assert.equal(dvOf(await bob.ask(getattrOp(ino))), before);
   });
 
   it('is not fenced where it could only read', async () => {

@@ -228,6 +228,12 @@ export function chmodOp(ino: bigint, mode: number): Op {
   };
 }
 
+/** The version of a file's data, as a reply tells. */
+export function dvOf({ reply }: Asked): bigint {
+  assert.ok(reply?.result?.$case === 'attr');
+  return reply.result.value.attr?.dv ?? 0n;
+}
+
 /** The mode of a file, as a reply tells. */
 export function modeOf({ reply }: Asked): number {
   assert.ok(reply?.result?.$case === 'attr');
