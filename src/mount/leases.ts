@@ -5,12 +5,12 @@
 import type { Glimpse, ServerFrame } from '../../gen/meta.ts';
 import { FsError } from '../common/errno.ts';
 import { asIno, type Ino, safeInteger } from '../common/ids.ts';
-import type { Grant, LeaseKind } from '../common/lease.ts';
+import type { Grant, Keep, LeaseKind } from '../common/lease.ts';
 import { type Deferred, deferred, delay } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import type { ToldName } from './core/kept-names.ts';
 import { type HolderEffect, LeaseHolder } from './core/lease-holder.ts';
-import { LeaseTurns } from './core/lease-turns.ts';
+import { LeaseTurns, TURN_MS } from './core/lease-turns.ts';
 import type { RequestContext, Result } from './driver/driver.ts';
 import type { KernelCache } from './kernel-cache.ts';
 import type { LeaseRelease, Unpublished } from './meta-client.ts';
@@ -55,6 +55,14 @@ interface Ticket {
   readonly go: Deferred<void>;
 }
 
+/** A recall that waits for the end of a turn. */
+interface Deferral {
+  readonly lseq: number;
+  readonly keep: Keep;
+  /** How often it was looked whether the turn is over. */
+  readonly looks: number;
+}
+
 export type Recall = Extract<NonNullable<ServerFrame['body']>, { $case: 'recall' }>['value'];
 
 /** A kernel that takes longer to forget may wait for an answer from here. */
@@ -68,7 +76,7 @@ const RELAX_MS = 250;
 /** How often it is looked whether a turn is over. */
 const TURN_LOOK_MS = 1;
 /** A turn is over then, whatever the clock says. */
-const TURN_LOOKS_MAX = 20;
+const TURN_LOOKS_MAX = TURN_MS / TURN_LOOK_MS;
 export const LEASES_MAX = 100_000;
 /** Given up at a time when there are too many. */
 const TRIM = 1_000;
@@ -80,9 +88,7 @@ export class Leases {
   readonly #holder: LeaseHolder<Ticket>;
   readonly #turns = new LeaseTurns();
   /** Recalls that wait for the end of a turn. */
-  readonly #deferred = new Map<Ino, { recall: Recall; looks: number }>();
-  /** The right to write was asked for, and there is no answer yet. */
-  readonly #wanted = new Set<Ino>();
+  readonly #deferred = new Map<Ino, Deferral>();
   #releases: LeaseRelease[] = [];
   /** May be held exclusively for nothing. */
   readonly #idle = new Set<Ino>();
@@ -199,48 +205,35 @@ export class Leases {
   granted(ino: Ino, grant: Grant): void {
     this.#holder.granted(ino, grant);
     if (grant.kind === 'exclusive') this.relaxSoon(ino);
-    const wasWanted = grant.kind === 'exclusive' && this.#wanted.has(ino);
-    if (wasWanted) this.#turns.began(ino, grant.lseq, this.#options.bootMs());
+    const wasAsked = grant.kind === 'exclusive' && this.#holder.askedFor(ino) === 'exclusive';
+    if (wasAsked) this.#turns.began(ino, grant.lseq, this.#options.bootMs());
     this.#work();
     if (this.#holder.count > LEASES_MAX) this.#trim();
   }
 
-  recalled(recall: Recall): void {
-    const ino = asIno(recall.ino);
-    const lseq = safeInteger(recall.lseq);
+  recalled({ ino: wireIno, keepShared, lseq: wireLseq }: Recall): void {
+    const ino = asIno(wireIno);
+    const lseq = safeInteger(wireLseq);
+    const keep = keepShared ? 'shared' : 'nothing';
     const waiting = this.#deferred.get(ino);
-    if (waiting !== undefined) {
-      waiting.recall = recall;
-      return;
-    }
-    if (this.#turns.lasts(ino, lseq, this.#options.bootMs())) {
-      this.#deferred.set(ino, { recall, looks: 0 });
-      setTimeout(() => this.#lookAgain(ino), TURN_LOOK_MS);
-      return;
-    }
-    this.#recall(recall);
+    if (waiting !== undefined) this.#deferred.set(ino, { ...waiting, lseq, keep });
+    else this.#recallAfterTurn(ino, { lseq, keep, looks: 0 });
   }
 
-  #recall(recall: Recall): void {
-    const ino = asIno(recall.ino);
-    const lseq = safeInteger(recall.lseq);
-    this.#holder.recalled(ino, lseq, recall.keepShared ? 'shared' : 'nothing');
-    this.#work();
-  }
-
-  /** The turn may be over by now. */
-  #lookAgain(ino: Ino): void {
-    const waiting = this.#deferred.get(ino);
-    if (waiting === undefined || this.#isClosed) return;
-    waiting.looks += 1;
-    const lseq = safeInteger(waiting.recall.lseq);
+  /** Looks whether the turn is over, from time to time. */
+  #recallAfterTurn(ino: Ino, { keep, looks, lseq }: Deferral): void {
     const lasts = this.#turns.lasts(ino, lseq, this.#options.bootMs());
-    if (lasts && waiting.looks < TURN_LOOKS_MAX) {
-      setTimeout(() => this.#lookAgain(ino), TURN_LOOK_MS);
+    if (!lasts || looks === TURN_LOOKS_MAX) {
+      this.#deferred.delete(ino);
+      this.#holder.recalled(ino, lseq, keep);
+      this.#work();
       return;
     }
-    this.#deferred.delete(ino);
-    this.#recall(waiting.recall);
+    this.#deferred.set(ino, { lseq, keep, looks: looks + 1 });
+    setTimeout(() => {
+      const waiting = this.#deferred.get(ino);
+      if (waiting !== undefined && !this.#isClosed) this.#recallAfterTurn(ino, waiting);
+    }, TURN_LOOK_MS);
   }
 
   /** Somebody looks at a file that may be written here. Where nothing is, it need not be. */
@@ -396,7 +389,6 @@ export class Leases {
   }
 
   async #ask(ino: Ino, kind: LeaseKind): Promise<void> {
-    if (kind === 'exclusive') this.#wanted.add(ino);
     try {
       await this.#options.ask(ino, kind);
     } catch (error) {
@@ -404,8 +396,6 @@ export class Leases {
       for (const { go } of this.#holder.refused(ino)) go.reject(error);
       this.#work();
       return;
-    } finally {
-      this.#wanted.delete(ino);
     }
     this.#holder.answered(ino);
     this.#work();

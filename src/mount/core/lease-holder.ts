@@ -94,6 +94,11 @@ export class LeaseHolder<T> {
     return held?.kind !== undefined && held.closing === undefined;
   }
 
+  /** What the metaserver was asked for and has not answered; the grant, if any, comes before. */
+  askedFor(ino: Ino): LeaseKind | undefined {
+    return this.#held.get(ino)?.asked;
+  }
+
   isClosing(ino: Ino): boolean {
     return this.#held.get(ino)?.closing !== undefined;
   }

@@ -9,7 +9,7 @@ import type { Ino } from '../../common/ids.ts';
 /** A turn takes no longer, however busy. */
 export const TURN_MS = 20;
 /** Whoever was idle for so long needs it no more. */
-export const IDLE_MS = 0.25;
+const IDLE_MS = 0.25;
 /** Turns that have begun within TURN_MS are far fewer. */
 const TURNS_MAX = 10_000;
 
