@@ -1,10 +1,6 @@
 /** What a check found, in lines for people: `dfs fsck`. */
 import type { BackingReport, FsckFinding, FsckReport } from '../common/core/fsck-report.ts';
-import { formatBytes } from '../common/units.ts';
-
-function count(number: number, what: string): string {
-  return `${number} ${what}${number === 1 ? '' : 's'}`;
-}
+import { formatBytes, formatCount } from '../common/units.ts';
 
 function nameOf({ dir, name }: FsckFinding): string {
   if (dir === 0) return '';
@@ -24,7 +20,7 @@ export function namespaceCount({ namespace }: FsckReport): number {
 }
 
 function backingText({ files, machine, strayBytes, strayInos, strays }: BackingReport): string[] {
-  const told = `backing    ${count(files, 'file')} on "${machine}"`;
+  const told = `backing    ${formatCount(files, 'file')} on "${machine}"`;
   if (strays === 0) return [`${told}, all of them wanted`];
   const more = strays > strayInos.length ? ' and more' : '';
   return [
@@ -37,8 +33,8 @@ export function fsckText(report: FsckReport): string {
   const { findings, inodes, names, openers, reclaimPending } = report.namespace;
   const wrong = namespaceCount(report);
   const totals = [
-    count(inodes, 'inode'),
-    count(names, 'name'),
+    formatCount(inodes, 'inode'),
+    formatCount(names, 'name'),
     `${openers} open without a name`,
     `${reclaimPending} to be deleted`,
   ];
@@ -56,8 +52,8 @@ export function fsckVerdict(report: FsckReport): string {
   const wrong = namespaceCount(report);
   const { machine, strays } = report.backing;
   const parts = [
-    ...(wrong > 0 ? [`${count(wrong, 'thing')} in the namespace`] : []),
-    ...(strays > 0 ? [`${count(strays, 'backing file')} on "${machine}"`] : []),
+    ...(wrong > 0 ? [`${formatCount(wrong, 'thing')} in the namespace`] : []),
+    ...(strays > 0 ? [`${formatCount(strays, 'backing file')} on "${machine}"`] : []),
   ];
   return `something is wrong with ${parts.join(' and ')}; nothing was changed`;
 }

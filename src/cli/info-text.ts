@@ -1,7 +1,7 @@
 /** An inode in lines for people: `dfs info`. */
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../common/attr.ts';
 import type { InodeInfo } from '../common/core/inode-info.ts';
-import { formatBytes } from '../common/units.ts';
+import { formatBytes, formatCount } from '../common/units.ts';
 
 const TYPES = new Map([
   [S_IFREG, 'file'],
@@ -9,14 +9,10 @@ const TYPES = new Map([
   [S_IFLNK, 'symbolic link'],
 ]);
 
-function count(number: number, what: string): string {
-  return `${number} ${what}${number === 1 ? '' : 's'}`;
-}
-
 function locksOf({ lockDecider, locks, waitingLocks }: InodeInfo): string {
   if (lockDecider !== null) return `"${lockDecider}" alone, which decides about them itself`;
   if (locks + waitingLocks === 0) return 'none';
-  return `${count(locks, 'lock')}, ${waitingLocks} waiting: \`dfs locks\` shows them`;
+  return `${formatCount(locks, 'lock')}, ${waitingLocks} waiting: \`dfs locks\` shows them`;
 }
 
 export function infoText(info: InodeInfo): string {
@@ -29,7 +25,7 @@ export function infoText(info: InodeInfo): string {
   });
   const rows: [string, string][] = [
     ['path', path],
-    ['inode', `${ino}, ${type}, ${formatBytes(size)}, ${count(nlink, 'link')}`],
+    ['inode', `${ino}, ${type}, ${formatBytes(size)}, ${formatCount(nlink, 'link')}`],
     ['rights', `${rights}, owner ${uid}:${gid}`],
     ['changed', new Date(mtime * 1_000).toISOString()],
   ];

@@ -10,6 +10,11 @@ const DURATION_MS: ReadonlyMap<string, number> = new Map([
   ['d', 86_400_000],
 ]);
 
+/** `1 file`, `2 files` */
+export function formatCount(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
+}
+
 /** `10G`, `1.5MiB`, `4096`: powers of 1024. @returns whole bytes, undefined when it is no size */
 export function parseSizeBytes(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?) ?([kmgtp]?)(?:i?b)?$/i.exec(text.trim());

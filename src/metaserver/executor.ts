@@ -40,7 +40,7 @@ import {
   wantedOf,
 } from './lease-ops.ts';
 import type { Ledger } from './ledger.ts';
-import type { LockDesk, LockJob, LockOp } from './lock-desk.ts';
+import { isLockOp, type LockDesk, type LockJob, type LockOp } from './lock-desk.ts';
 import type { Session } from './session.ts';
 import { storeCodecs } from './store-codec.ts';
 import {
@@ -124,14 +124,6 @@ interface AskedPage {
 
 /** Replies stay below 256 KiB with the longest names and attributes. */
 const ENTRIES_MAX = 512;
-const LOCK_OPS: ReadonlySet<string> = new Set<LockOp['$case']>([
-  'lock',
-  'unlock',
-  'testLock',
-  'cancelLock',
-  'listLocks',
-  'returnLocks',
-]);
 /** A repeat of these is harmless, so they may come without a request id. */
 const REPEATABLE: ReadonlySet<string> = new Set(['flushAttr', 'closeUnlinked', 'reclaimDone']);
 
@@ -427,10 +419,6 @@ export class Executor {
       : [];
     this.#answer(session, view, encodeResult(result), wanted, answer);
   }
-}
-
-function isLockOp(op: Op | undefined): op is LockOp {
-  return op !== undefined && LOCK_OPS.has(op.$case);
 }
 
 function lockJob(session: Session, op: LockOp, answer: Answer): LockJob {

@@ -52,19 +52,25 @@ export class EpochGate {
   }
 }
 
+/** Of records in memory, in key order. */
+export function rangeOf(
+  data: ReadonlyMap<string, Uint8Array>,
+  { gte, lt, limit }: KvRange,
+): KvEntry[] {
+  const keys = [...data.keys()].filter((key) => key >= gte && key < lt).sort();
+  return keys.slice(0, limit).map((key) => [key, data.get(key) ?? new Uint8Array(0)]);
+}
+
 /** Of records in memory. */
 export class MemorySnapshot implements KvSnapshot {
   readonly #data: ReadonlyMap<string, Uint8Array>;
-  readonly #keys: readonly string[];
 
   constructor(data: ReadonlyMap<string, Uint8Array>) {
     this.#data = new Map(data);
-    this.#keys = [...data.keys()].sort();
   }
 
-  async range({ gte, lt, limit }: KvRange): Promise<KvEntry[]> {
-    const keys = this.#keys.filter((key) => key >= gte && key < lt).slice(0, limit);
-    return keys.map((key) => [key, this.#data.get(key) ?? new Uint8Array(0)]);
+  async range(range: KvRange): Promise<KvEntry[]> {
+    return rangeOf(this.#data, range);
   }
 
   async getMany(keys: readonly string[]): Promise<(Uint8Array | undefined)[]> {
@@ -85,8 +91,8 @@ export class MemoryKv implements Kv {
     return this.#data.get(key);
   }
 
-  range(range: KvRange): Promise<KvEntry[]> {
-    return this.snapshot().range(range);
+  async range(range: KvRange): Promise<KvEntry[]> {
+    return rangeOf(this.#data, range);
   }
 
   snapshot(): KvSnapshot {

@@ -17,6 +17,19 @@ export type LockOp = Extract<
   { $case: 'lock' | 'unlock' | 'testLock' | 'cancelLock' | 'listLocks' | 'returnLocks' }
 >;
 
+const LOCK_OPS: ReadonlySet<string> = new Set<LockOp['$case']>([
+  'lock',
+  'unlock',
+  'testLock',
+  'cancelLock',
+  'listLocks',
+  'returnLocks',
+]);
+
+export function isLockOp(op: wire.Request['op']): op is LockOp {
+  return op !== undefined && LOCK_OPS.has(op.$case);
+}
+
 export interface LockDeskOptions {
   readonly clock: Clock;
   find(sid: SessionId): Session | undefined;

@@ -10,6 +10,7 @@ import {
   type KvRange,
   type KvSnapshot,
   MemorySnapshot,
+  rangeOf,
 } from '../../src/metaserver/kv.ts';
 
 export type Records = Map<string, Uint8Array>;
@@ -46,9 +47,8 @@ export class HeldKv implements Kv {
     return this.#records.get(key);
   }
 
-  async range({ gte, lt, limit }: KvRange): Promise<KvEntry[]> {
-    const entries = [...this.#records].filter(([key]) => key >= gte && key < lt);
-    return entries.sort(([a], [b]) => (a < b ? -1 : 1)).slice(0, limit);
+  async range(range: KvRange): Promise<KvEntry[]> {
+    return rangeOf(this.#records, range);
   }
 
   snapshot(): KvSnapshot {

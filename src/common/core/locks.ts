@@ -1,8 +1,8 @@
 /**
  * Advisory locks of files: flock(2) and fcntl(2), for whole files and for ranges. Who waits is
  * served in the order of arrival. Only who has no lock queues behind others who wait: nobody can
- * wait for him, so that the order makes no deadlock. Who gets one meanwhile queues no longer. Without time and effects of its own. Rules L1
- * to L3 of docs/PROTOCOL.md.
+ * wait for him, so that the order makes no deadlock. Who gets one meanwhile queues no longer.
+ * Without time and effects of its own. Rules L1 to L3 of docs/PROTOCOL.md.
  */
 import type { Ino } from '../ids.ts';
 

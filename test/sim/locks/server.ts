@@ -11,7 +11,7 @@ import { WIRE_VERSION } from '../../../src/common/rpc/wire-version.ts';
 import { LeaseTable } from '../../../src/metaserver/core/leases.ts';
 import { type EndedMount, Evictions } from '../../../src/metaserver/evictions.ts';
 import { LeaseDesk } from '../../../src/metaserver/lease-desk.ts';
-import type { LockDesk, LockJob, LockOp } from '../../../src/metaserver/lock-desk.ts';
+import { isLockOp, type LockDesk, type LockJob } from '../../../src/metaserver/lock-desk.ts';
 import { ReplyCache } from '../../../src/metaserver/reply-cache.ts';
 import { GONE_MS, isGone, type Session } from '../../../src/metaserver/session.ts';
 import { storeCodecs } from '../../../src/metaserver/store-codec.ts';
@@ -27,19 +27,6 @@ interface Life {
   readonly desk: LeaseDesk;
   readonly locks: LockDesk;
   readonly evictions: Evictions;
-}
-
-const LOCK_OPS: ReadonlySet<string> = new Set<LockOp['$case']>([
-  'lock',
-  'unlock',
-  'testLock',
-  'cancelLock',
-  'listLocks',
-  'returnLocks',
-]);
-
-function isLockOp(op: Request['op']): op is LockOp {
-  return op !== undefined && LOCK_OPS.has(op.$case);
 }
 
 export class Server {
