@@ -5,6 +5,7 @@ import { deferred } from '../../../src/common/lifecycle.ts';
 import { silentLogger } from '../../../src/common/log.ts';
 import { Leases } from '../../../src/mount/leases.ts';
 import { FakeKernelCache } from '../../support/fake-kernel-cache.ts';
+import { leasedFiles } from '../../support/leased-files.ts';
 
 const INO = asIno(1024);
 const GIVEN_UP = asIno(1025);
@@ -32,16 +33,7 @@ function leasesOf(kernel: FakeKernelCache): Leases {
     release: () => Promise.resolve(),
     glimpsed: () => Promise.resolve(),
   });
-  leases.files = {
-    isOpen: () => true,
-    mayWrite: () => false,
-    isDirectory: () => false,
-    publish: () => Promise.resolve(),
-    dropping: () => undefined,
-    forget: () => undefined,
-    toldOpen: () => undefined,
-    unpublished: () => undefined,
-  };
+  leases.files = leasedFiles({ mayWrite: () => false });
   return leases;
 }
 

@@ -5,6 +5,7 @@ import { silentLogger } from '../../../src/common/log.ts';
 import { LEASES_MAX, Leases } from '../../../src/mount/leases.ts';
 import type { LeaseRelease } from '../../../src/mount/meta-client.ts';
 import { FakeKernelCache } from '../../support/fake-kernel-cache.ts';
+import { leasedFiles } from '../../support/leased-files.ts';
 
 test('a mount that looks at more than it may hold gives up what it used least', async () => {
   const kernel = new FakeKernelCache();
@@ -23,16 +24,12 @@ test('a mount that looks at more than it may hold gives up what it used least', 
     },
     glimpsed: () => Promise.resolve(),
   });
-  leases.files = {
+  leases.files = leasedFiles({
     isOpen: () => false,
     mayWrite: () => false,
     isDirectory: (ino) => ino === ROOT_INO,
-    publish: () => Promise.resolve(),
-    dropping: () => undefined,
     forget: (ino) => forgotten.push(ino),
-    toldOpen: () => undefined,
-    unpublished: () => undefined,
-  };
+  });
   const first = asIno(1024);
   for (let index = 0; index < LEASES_MAX + 10; index += 1) {
     const ino = index === 0 ? ROOT_INO : asIno(first + index - 1);

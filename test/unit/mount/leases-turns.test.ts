@@ -6,6 +6,7 @@ import { silentLogger } from '../../../src/common/log.ts';
 import { TURN_MS } from '../../../src/mount/core/lease-turns.ts';
 import { Leases } from '../../../src/mount/leases.ts';
 import { FakeKernelCache } from '../../support/fake-kernel-cache.ts';
+import { leasedFiles } from '../../support/leased-files.ts';
 
 const INO = asIno(1024);
 const RECALL = { ino: BigInt(INO), lseq: 7n, keepShared: false };
@@ -32,16 +33,7 @@ async function waited(t: TestContext): Promise<World> {
     glimpsed: () => Promise.resolve(),
   });
   const world: World = { leases, released, nowMs: 0 };
-  leases.files = {
-    isOpen: () => true,
-    mayWrite: () => true,
-    isDirectory: () => false,
-    publish: () => Promise.resolve(),
-    dropping: () => undefined,
-    forget: () => undefined,
-    toldOpen: () => undefined,
-    unpublished: () => undefined,
-  };
+  leases.files = leasedFiles();
   t.after(() => leases.close());
   await leases.use(undefined, INO, 'exclusive');
   leases.done(INO);

@@ -4,6 +4,7 @@ import { asIno } from '../../../src/common/ids.ts';
 import { silentLogger } from '../../../src/common/log.ts';
 import { Leases } from '../../../src/mount/leases.ts';
 import { FakeKernelCache } from '../../support/fake-kernel-cache.ts';
+import { leasedFiles } from '../../support/leased-files.ts';
 
 const INO = asIno(1024);
 
@@ -21,17 +22,10 @@ function leasesOf(waitMs: number): { leases: Leases; asked: string[] } {
     release: () => Promise.resolve(),
     glimpsed: () => Promise.resolve(),
   });
-  leases.files = {
-    isOpen: () => true,
-    mayWrite: () => true,
-    isDirectory: () => false,
+  leases.files = leasedFiles({
     // The metaserver is away.
     publish: () => new Promise(() => undefined),
-    dropping: () => undefined,
-    forget: () => undefined,
-    toldOpen: () => undefined,
-    unpublished: () => undefined,
-  };
+  });
   return { leases, asked };
 }
 

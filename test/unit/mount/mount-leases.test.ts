@@ -11,6 +11,7 @@ import { silentLogger } from '../../../src/common/log.ts';
 import { SessionClient } from '../../../src/common/rpc/session-client.ts';
 import { JournalState } from '../../../src/mount/core/journal-state.ts';
 import { MountLeases } from '../../../src/mount/mount-leases.ts';
+import { leasedFiles } from '../../support/leased-files.ts';
 import { journalOn, MemoryJournal } from '../../support/memory-journal.ts';
 import { CLUSTER, NODE, ScriptedMetaserver } from '../../support/scripted-metaserver.ts';
 
@@ -85,18 +86,13 @@ class Started {
     t.after(() => session[Symbol.asyncDispose]());
     leasing.begin(session);
     t.after(() => leasing[Symbol.asyncDispose]());
-    leasing.leases.files = {
+    leasing.leases.files = leasedFiles({
       isOpen: () => false,
       mayWrite: () => false,
-      isDirectory: () => false,
       publish: async (ino) => {
         this.log.push(`publishes ${ino}, which was called back`);
       },
-      dropping: () => undefined,
-      forget: () => undefined,
-      toldOpen: () => undefined,
-      unpublished: () => undefined,
-    };
+    });
     leasing.vfs = {
       adopt: async () => {
         await this.adopted.promise;
