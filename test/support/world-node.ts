@@ -20,6 +20,7 @@ import type { WriteJournal } from '../../src/mount/data/write-journal.ts';
 import { WritebackFiles } from '../../src/mount/data/writeback-files.ts';
 import type { FileSystem, RequestContext } from '../../src/mount/driver/driver.ts';
 import type { Leases } from '../../src/mount/leases.ts';
+import type { MetaClient } from '../../src/mount/meta-client.ts';
 import { openMountJournal, readMountJournal } from '../../src/mount/mount-journal.ts';
 import { PeerProbe } from '../../src/mount/peer-probe.ts';
 import { PeerSession } from '../../src/mount/peer-session.ts';
@@ -81,6 +82,7 @@ export class WorldNode {
   readonly self: NodeId;
   readonly #worlds: TwoWorlds;
   readonly #leases: Leases;
+  readonly #meta: MetaClient;
   readonly mountSession: Session;
   readonly #connection: number;
   #unique = 0;
@@ -118,6 +120,7 @@ export class WorldNode {
       isDead: () => this.isDead,
     });
     this.#leases = leases;
+    this.#meta = meta;
     const mine = { meta, session, waitMs, log: silentLogger, bootMs: () => clock.bootMs() };
     this.data = mountData({ ...this.#shared(), client }, mine);
     const showAs = { uid: undefined, gid: undefined };
@@ -242,6 +245,13 @@ export class WorldNode {
       await delay(10);
     }
     return readdirSync(dir);
+  }
+
+  /** An exclusive lease takes the place of the one it has. @returns the numbers of both */
+  async leaseAnew(ino: Ino): Promise<{ before: number; now: number }> {
+    const before = this.#leases.lseqOf(ino);
+    await this.#meta.lease(ino, 'exclusive');
+    return { before, now: this.#leases.lseqOf(ino) };
   }
 
   /** Its leases run out. */

@@ -34,6 +34,14 @@ export interface HomeAttempt {
 
 export type HomeCall<T> = (attempt: HomeAttempt) => Promise<T>;
 
+/**
+ * The home has met a younger lease of this mount first, which took the place of that of the call:
+ * nobody else has had the file in between (C14). What was written before an eviction is not so.
+ */
+function isOvertaken({ fenced, lseq }: Inode, error: FsError, lseqThen: number): boolean {
+  return error.code === 'ENOLCK' && lseq > lseqThen && !fenced;
+}
+
 export class HomeCalls {
   readonly #options: HomeCallsOptions;
   readonly #away = new AwayHomes();
@@ -96,12 +104,16 @@ export class HomeCalls {
     signal: AbortSignal,
   ): Promise<{ readonly value: T } | { readonly error: FsError }> {
     const { rights } = this.#options;
+    const { lseq } = inode;
     try {
       const right = rights.to(inode);
       const target = this.#target(inode);
       return { value: await call({ target, right, signal }) };
     } catch (error) {
-      if (error instanceof FsError) return { error };
+      if (error instanceof FsError) {
+        const again = !signal.aborted && isOvertaken(inode, error, lseq);
+        return again ? this.#attempt(inode, call, signal) : { error };
+      }
       if (signal.aborted) return { error: new FsError('ETIMEDOUT', 'given up') };
       throw error;
     }

@@ -228,3 +228,25 @@ test('a request that waits for a lease says so, and can be interrupted', async (
   held.resolve();
   assert.equal(await read(two, readable), 'base and more');
 });
+
+test('what is sent under a lease that a younger one of the same mount replaced is sent again', async (t) => {
+  const worlds = await worldsFor(t);
+  const { one, two } = worlds;
+  const ino = await one.put('file', 'what is there before');
+  const { fh } = await two.open('file');
+  await two.write(fh, 0, 'WHAT');
+  const held = deferred<void>();
+  worlds.before = ({ kind }) => (kind === 'write' ? held.promise : undefined);
+  const closed = two.shut(fh);
+  await turns();
+  const { before, now } = await two.leaseAnew(ino);
+  assert.ok(now > before);
+  const { fh: reader } = await openToRead(two, 'file');
+  assert.equal(await read(two, reader), 'WHAT is there before');
+  worlds.before = () => undefined;
+  held.resolve();
+  await closed;
+  const { fh: other } = await openToRead(one, 'file');
+  assert.equal(await read(one, other), 'WHAT is there before');
+  assert.deepEqual(await two.keptFiles(), []);
+});
